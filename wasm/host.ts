@@ -1,0 +1,26 @@
+/**
+ * The host module: storage conversion, tokenization and sampling, compiled from `wasm/host` (Rust).
+ *
+ * @module
+ */
+import type { Host } from "../engine/host.ts";
+import { initSync } from "./generated/host_bindgen.gen.js";
+import { WasmTokenizer } from "./tokenizer.ts";
+
+let host: Promise<Host> | undefined;
+
+/**
+ * Instantiates the host module at the first call; one instance a process. Needs no permission: the binary lies in a module beside this one.
+ *
+ * @returns The host; the same object at each call.
+ */
+export function loadHost(): Promise<Host> {
+  return host ??= instantiate();
+}
+
+async function instantiate(): Promise<Host> {
+  // Loaded here rather than at the top: who imports this file without calling it pays nothing for the binary.
+  const { hostBytes } = await import("./generated/host.gen.ts");
+  const wasm = initSync({ module: hostBytes() });
+  return { createTokenizer: (spec) => new WasmTokenizer(wasm, spec) };
+}
