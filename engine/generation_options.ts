@@ -1,0 +1,225 @@
+/**
+ * The options of generation: their names, which are those of Transformers v5 in camelCase, and what each must be.
+ * Source: configuration_utils.py of transformers/generation.
+ *
+ * @module
+ */
+
+/** Options of generation. Everything may be left out; `null` means the same as leaving it out. */
+export interface GenerationOptions {
+  /** Most tokens of prompt and answer together. `maxNewTokens` wins over it. */
+  maxLength?: number | null;
+  /** Most tokens of the answer. Neither given: 20. */
+  maxNewTokens?: number | null;
+  /** Fewest tokens of prompt and answer together; the end-of-text tokens are impossible before. */
+  minLength?: number | null;
+  /** Fewest tokens of the answer. */
+  minNewTokens?: number | null;
+  /** Longest time to generate, in seconds, checked after each token. */
+  maxTime?: number | null;
+  /** Texts that end a sequence once its text contains one; they stay in the output. */
+  stopStrings?: string | readonly string[] | null;
+
+  /** Draw tokens instead of taking the most likely one. */
+  doSample?: boolean | null;
+  /** Key of the random generator: same seed, same text. Drawn at random when left out. */
+  seed?: number | bigint | null;
+  numReturnSequences?: number | null;
+
+  temperature?: number | null;
+  topK?: number | null;
+  topP?: number | null;
+  minP?: number | null;
+  topH?: number | null;
+  typicalP?: number | null;
+  epsilonCutoff?: number | null;
+  etaCutoff?: number | null;
+
+  repetitionPenalty?: number | null;
+  encoderRepetitionPenalty?: number | null;
+  noRepeatNgramSize?: number | null;
+  encoderNoRepeatNgramSize?: number | null;
+  badWordsIds?: readonly (readonly number[])[] | null;
+  /** Pairs of token ids and the value that is added to the logit of their last token. */
+  sequenceBias?: readonly (readonly [readonly number[], number])[] | null;
+  suppressTokens?: readonly number[] | null;
+  beginSuppressTokens?: readonly number[] | null;
+  forcedBosTokenId?: number | null;
+  forcedEosTokenId?: number | readonly number[] | null;
+  /** `[start, factor]`: from `start` new tokens on, end-of-text becomes likelier by `factor` to the power of the tokens since. */
+  exponentialDecayLengthPenalty?: readonly [number, number] | null;
+  removeInvalidValues?: boolean | null;
+  renormalizeLogits?: boolean | null;
+
+  eosTokenId?: number | readonly number[] | null;
+  padTokenId?: number | null;
+  bosTokenId?: number | null;
+
+  /** Return a record with `scores` and `logits` where asked for. */
+  returnDictInGenerate?: boolean | null;
+  /** Return the processed logits of every step as `scores`. */
+  outputScores?: boolean | null;
+  /** Return the raw logits of every step as `logits`. */
+  outputLogits?: boolean | null;
+
+  useCache?: boolean | null;
+  numBeams?: number | null;
+  numBeamGroups?: number | null;
+  earlyStopping?: boolean | "never" | null;
+  lengthPenalty?: number | null;
+  diversityPenalty?: number | null;
+  penaltyAlpha?: number | null;
+  dolaLayers?: "low" | "high" | readonly number[] | null;
+  constraints?: readonly unknown[] | null;
+  forceWordsIds?: readonly unknown[] | null;
+  guidanceScale?: number | null;
+  tokenHealing?: boolean | null;
+  watermarkingConfig?: object | null;
+  lowMemory?: boolean | null;
+  promptLookupNumTokens?: number | null;
+  maxMatchingNgramSize?: number | null;
+  isAssistant?: boolean | null;
+  numAssistantTokens?: number | null;
+  numAssistantTokensSchedule?: "constant" | "heuristic" | "heuristic_transient" | null;
+  assistantConfidenceThreshold?: number | null;
+  assistantEarlyExit?: number | null;
+  assistantLookbehind?: number | null;
+  targetLookbehind?: number | null;
+  cacheImplementation?: string | null;
+  cacheConfig?: object | null;
+  returnLegacyCache?: boolean | null;
+  prefillChunkSize?: number | null;
+  outputAttentions?: boolean | null;
+  outputHiddenStates?: boolean | null;
+  decoderStartTokenId?: number | null;
+  compileConfig?: object | null;
+  disableCompile?: boolean | null;
+}
+
+/** Name of an option. */
+export type GenerationKey = keyof GenerationOptions;
+
+type Check = (value: unknown) => boolean;
+const isNumber: Check = (value) => typeof value === "number" && Number.isFinite(value);
+const isBoolean: Check = (value) => typeof value === "boolean";
+const isObject: Check = (value) => typeof value === "object";
+const isString: Check = (value) => typeof value === "string";
+const isCount: Check = (value) => Number.isSafeInteger(value) && (value as number) >= 0;
+const isListOf = (check: Check): Check => (value) => Array.isArray(value) && value.every(check);
+const isIds = isListOf(isCount);
+const either = (...checks: Check[]): Check => (value) => checks.some((check) => check(value));
+const [number, boolean, object, string, count]: [string, Check][] = [
+  ["a number", isNumber],
+  ["true or false", isBoolean],
+  ["an object", isObject],
+  ["a string", isString],
+  ["a whole number from 0 up", isCount],
+];
+const ids: [string, Check] = ["a list of token ids", isIds];
+const idOrIds: [string, Check] = ["a token id or a list of them", either(isCount, isIds)];
+const words: [string, Check] = ["a list of lists of token ids", isListOf(isIds)];
+
+/** What each option must be. */
+const kinds: Record<GenerationKey, [string, Check]> = {
+  maxLength: count,
+  maxNewTokens: count,
+  minLength: count,
+  minNewTokens: count,
+  maxTime: number,
+  stopStrings: ["a string or a list of strings", either(isString, isListOf(isString))],
+  doSample: boolean,
+  seed: ["a whole number", (value) => typeof value === "bigint" || Number.isSafeInteger(value)],
+  numReturnSequences: count,
+  temperature: number,
+  topK: count,
+  topP: number,
+  minP: number,
+  topH: number,
+  typicalP: number,
+  epsilonCutoff: number,
+  etaCutoff: number,
+  repetitionPenalty: number,
+  encoderRepetitionPenalty: number,
+  noRepeatNgramSize: count,
+  encoderNoRepeatNgramSize: count,
+  badWordsIds: words,
+  sequenceBias: ["a list of [token ids, bias]", isListOf((pair) => Array.isArray(pair) && pair.length === 2 && isIds(pair[0]) && isNumber(pair[1]))],
+  suppressTokens: ids,
+  beginSuppressTokens: ids,
+  forcedBosTokenId: count,
+  forcedEosTokenId: idOrIds,
+  exponentialDecayLengthPenalty: ["[start, factor]", (value) => isListOf(isNumber)(value) && (value as number[]).length === 2],
+  removeInvalidValues: boolean,
+  renormalizeLogits: boolean,
+  eosTokenId: idOrIds,
+  padTokenId: ["a token id", (value) => Number.isSafeInteger(value)],
+  bosTokenId: count,
+  returnDictInGenerate: boolean,
+  outputScores: boolean,
+  outputLogits: boolean,
+  useCache: boolean,
+  numBeams: count,
+  numBeamGroups: count,
+  earlyStopping: ['true, false or "never"', (value) => isBoolean(value) || value === "never"],
+  lengthPenalty: number,
+  diversityPenalty: number,
+  penaltyAlpha: number,
+  dolaLayers: ['"low", "high" or a list of layers', either(isString, isIds)],
+  constraints: object,
+  forceWordsIds: object,
+  guidanceScale: number,
+  tokenHealing: boolean,
+  watermarkingConfig: object,
+  lowMemory: boolean,
+  promptLookupNumTokens: count,
+  maxMatchingNgramSize: count,
+  isAssistant: boolean,
+  numAssistantTokens: count,
+  numAssistantTokensSchedule: string,
+  assistantConfidenceThreshold: number,
+  assistantEarlyExit: count,
+  assistantLookbehind: count,
+  targetLookbehind: count,
+  cacheImplementation: string,
+  cacheConfig: object,
+  returnLegacyCache: boolean,
+  prefillChunkSize: count,
+  outputAttentions: boolean,
+  outputHiddenStates: boolean,
+  decoderStartTokenId: count,
+  compileConfig: object,
+  disableCompile: boolean,
+};
+
+/** Every option's name. */
+export const generationKeys = Object.keys(kinds) as GenerationKey[];
+
+/** Options that are given: none is null. */
+export type GivenOptions = { readonly [K in GenerationKey]?: NonNullable<GenerationOptions[K]> };
+
+/**
+ * Checks names and types and drops what is null or undefined.
+ *
+ * @throws {TypeError} when an option is unknown or of the wrong type; the message names it.
+ */
+export function checkOptions(options: GenerationOptions): GivenOptions {
+  const given = Object.entries(options).filter(([, value]) => value !== undefined && value !== null);
+  for (const [key, value] of given) {
+    const kind = kinds[key as GenerationKey];
+    if (kind === undefined) throw new TypeError(`Unknown generation option ${key}${nearest(key)}`);
+    if (!kind[1](value)) throw new TypeError(`Generation option ${key} must be ${kind[0]}, got ${show(value)}`);
+  }
+  return Object.fromEntries(given);
+}
+
+/** A value as a message quotes it. */
+export function show(value: unknown): string {
+  return typeof value === "bigint" || typeof value === "number" || typeof value === "function" ? String(value) : JSON.stringify(value) ?? String(value);
+}
+
+/** `, did you mean X` for a key that is written in snake_case or in other letters. */
+function nearest(key: string): string {
+  const plain = (text: string) => text.replaceAll("_", "").toLowerCase();
+  const found = generationKeys.find((known) => plain(known) === plain(key)) ?? generationKeys.find((known) => plain(known).includes(plain(key)));
+  return found === undefined ? "" : `, did you mean ${found}`;
+}
