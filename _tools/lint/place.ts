@@ -17,3 +17,8 @@ export function repositoryPath(filename: string): string {
 export function importedPath(file: string, specifier: string): string {
   return specifier.startsWith(".") ? posix.join(posix.dirname(file), specifier) : specifier;
 }
+
+/** Tests stand beside what they test but do not ship. */
+export function isTest(file: string): boolean {
+  return file.endsWith("_test.ts");
+}
