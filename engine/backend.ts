@@ -82,5 +82,6 @@ export interface Executable {
 
 /** A device failed, is missing or is too small. Thrown by backends; callers may load the model again. */
 export class DeviceError extends Error {
+  /** The name of the class. */
   override readonly name = "DeviceError";
 }
