@@ -1,0 +1,34 @@
+/**
+ * Finds a Rust that can compile to wasm32: the one on the PATH, or else the distribution's (Debian's rustc-web under /usr/bin,
+ * set up by `.ci/wasm_toolchain.sh`) where rustup has no such target.
+ *
+ * @module
+ */
+
+/** Whether the standard library of `rustc` for wasm32 lies where it looks for it. */
+function targetsWasm(rustc: string): boolean {
+  try {
+    const { success, stdout } = new Deno.Command(rustc, { args: ["--print", "target-libdir", "--target", "wasm32-unknown-unknown"], stderr: "null" })
+      .outputSync();
+    return success && [...Deno.readDirSync(new TextDecoder().decode(stdout).trim())].some((entry) => entry.name.startsWith("libstd-"));
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw error;
+  }
+}
+
+/**
+ * @returns Variables that make cargo and wasm-pack use that Rust: none when the one on the PATH will do, null when there is none.
+ */
+export function wasmToolchain(): Record<string, string> | null {
+  if (targetsWasm("rustc")) return {};
+  if (targetsWasm("/usr/bin/rustc")) {
+    return {
+      PATH: `/usr/bin:${Deno.env.get("PATH")}`,
+      RUSTC: "/usr/bin/rustc",
+      CARGO: "/usr/bin/cargo",
+      CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER: "wasm-ld",
+    };
+  }
+  return null;
+}
