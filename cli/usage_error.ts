@@ -1,0 +1,4 @@
+/** The command line is wrong: exit status 2. The message names the flag and the fix. */
+export class UsageError extends Error {
+  override readonly name = "UsageError";
+}
