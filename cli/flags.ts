@@ -85,7 +85,9 @@ export function parseFlags<F extends Flags>(args: readonly string[], flags: F, e
   const positionals: string[] = [];
   for (const [name, flag] of Object.entries(flags)) {
     const text = environment(environmentName(name));
-    if (text !== undefined && text !== "") values[name] = flag.multiple ? [read(environmentName(name), flag, text)] : read(environmentName(name), flag, text);
+    if (text !== undefined && text !== "") {
+      values[name] = flag.multiple ? [readValue(environmentName(name), flag, text)] : readValue(environmentName(name), flag, text);
+    }
   }
   const seen = new Set<string>();
   for (const token of tokens) {
@@ -95,7 +97,7 @@ export function parseFlags<F extends Flags>(args: readonly string[], flags: F, e
     if (flag === undefined) throw new UsageError(`Unknown flag ${token.rawName}${suggestion(token.name, Object.keys(flags))}`);
     if (flag.type === "boolean" && token.value !== undefined) throw new UsageError(`${token.rawName} takes no value, got ${token.value}`);
     if (flag.type !== "boolean" && token.value === undefined) throw new UsageError(`${token.rawName} needs a value: ${token.rawName} ${flag.value}`);
-    const value = flag.type === "boolean" ? true : read(token.rawName, flag, token.value!);
+    const value = flag.type === "boolean" ? true : readValue(token.rawName, flag, token.value!);
     if (!flag.multiple) values[token.name] = value;
     else if (seen.has(token.name)) (values[token.name] as unknown[]).push(value);
     else values[token.name] = [value];
@@ -104,8 +106,13 @@ export function parseFlags<F extends Flags>(args: readonly string[], flags: F, e
   return { values: values as Values<F>, positionals };
 }
 
-/** The value of a flag from its text. */
-function read(name: string, flag: Flag, text: string): string | number | boolean {
+/**
+ * The value of a flag from its text.
+ *
+ * @param name What a message calls the flag.
+ * @throws {UsageError} when the text is no such value.
+ */
+export function readValue(name: string, flag: Flag, text: string): string | number | boolean {
   if (flag.type === "boolean") {
     if (["1", "true", "yes"].includes(text)) return true;
     if (["0", "false", "no"].includes(text)) return false;
@@ -124,10 +131,12 @@ function read(name: string, flag: Flag, text: string): string | number | boolean
   return value;
 }
 
-/** `, did you mean --X` when a known name is at most a third of its letters away. */
+/** `, did you mean --X` when a known name is two letters or a third of them away. */
 export function suggestion(name: string, known: readonly string[], dashes = "--"): string {
   const nearest = known.map((candidate) => ({ candidate, distance: editDistance(name, candidate) })).sort((a, b) => a.distance - b.distance)[0];
-  return nearest !== undefined && nearest.distance <= Math.max(1, name.length / 3) ? `, did you mean ${dashes}${nearest.candidate}` : "";
+  return nearest !== undefined && nearest.distance < name.length && nearest.distance <= Math.max(2, name.length / 3)
+    ? `, did you mean ${dashes}${nearest.candidate}`
+    : "";
 }
 
 /** Levenshtein distance. */
