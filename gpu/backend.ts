@@ -1,0 +1,33 @@
+/**
+ * The WebGPU backend: a program becomes pipelines, buffers and bind groups once; a step records prebuilt dispatches into one submit.
+ *
+ * @module
+ */
+import { type Backend, type CompileOptions, DeviceError, type Executable } from "../engine/backend.ts";
+import type { Format } from "../engine/formats.ts";
+import type { Program } from "../engine/program.ts";
+import { type Gpu, requestGpu } from "./device.ts";
+import { estimateBytes, GpuExecutable } from "./executable.ts";
+import { layouts } from "./weights.ts";
+
+/**
+ * Opens the GPU.
+ *
+ * @throws {DeviceError} when there is none.
+ */
+export async function createGpuBackend(): Promise<Backend & { readonly gpu: Gpu }> {
+  const gpu = await requestGpu();
+  return {
+    device: "webgpu",
+    gpu,
+    formats: new Set(Object.keys(layouts) as Format[]),
+    estimate: (program: Program, options: CompileOptions) => estimateBytes(gpu, program, options),
+    compile(program: Program, options: CompileOptions): Promise<Executable> {
+      const cache = program.caches[0];
+      if (cache && (cache.headDim > 256 || cache.headDim % 2 !== 0)) {
+        throw new DeviceError(`Cannot compile ${program.name} for the GPU: heads of ${cache.headDim} values, the kernels take even sizes up to 256`);
+      }
+      return GpuExecutable.compile(gpu, program, options);
+    },
+  };
+}

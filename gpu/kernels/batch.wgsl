@@ -1,0 +1,7 @@
+// The counts of the batch, the first binding of every kernel.
+struct Batch {
+  rows: u32,
+  outputs: u32,
+  sequences: u32,
+  blocks_per_sequence: u32,
+}

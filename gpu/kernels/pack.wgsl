@@ -1,0 +1,31 @@
+// pack: brings raw rows of a checkpoint (row-major blocks as in a GGUF file, staged as bytes) into the layout that the kernels read: rows in groups of 32,
+// unit v of 16 bytes of (group, block) adjacent for the 32 rows. A thread makes two blocks of a row. The format's part defines pack_pair.
+override inner: u32;
+override blocks: u32;
+override row_bytes: u32;
+
+struct Chunk {
+  first_row: u32, // where the staged rows go, within this buffer
+  rows: u32,
+}
+@group(0) @binding(0) var<uniform> chunk: Chunk;
+@group(0) @binding(1) var<storage, read> raw: array<u32>;
+@group(0) @binding(2) var<storage, read_write> weights: array<vec4<u32>>;
+@group(0) @binding(3) var<storage, read_write> scales: array<u32>;
+
+// The 32 bits at a byte offset that is even.
+fn word_at(byte: u32) -> u32 {
+  let at = byte >> 2u;
+  if ((byte & 2u) == 0u) { return raw[at]; }
+  return (raw[at] >> 16u) | (raw[at + 1u] << 16u);
+}
+fn half_at(byte: u32) -> u32 { return (raw[byte >> 2u] >> (8u * (byte & 2u))) & 0xffffu; }
+
+@compute @workgroup_size(64)
+fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+  let pairs = (blocks + 1u) >> 1u;
+  for (var i = id.x; i < chunk.rows * pairs; i += groups.x * 64u) {
+    let row = i % chunk.rows;
+    pack_pair(row * row_bytes, chunk.first_row + row, i / chunk.rows, pairs);
+  }
+}

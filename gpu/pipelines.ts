@@ -1,0 +1,79 @@
+/**
+ * Compiles kernels, each combination of source parts and constants once.
+ *
+ * @module
+ */
+import { DeviceError } from "../engine/backend.ts";
+import { shaders } from "./generated/shaders.gen.ts";
+
+/** What to compile. */
+export interface Kernel {
+  /** For labels and messages. */
+  readonly name: string;
+  /** Files of gpu/kernels that make up the source. */
+  readonly parts: readonly string[];
+  /** A letter a binding: u = uniform, r = read-only storage, w = read-write storage. */
+  readonly access: string;
+  /** Values of the source's overrides. */
+  readonly constants: Readonly<Record<string, number>>;
+}
+
+/** A compiled kernel. */
+export interface CompiledKernel {
+  readonly pipeline: GPUComputePipeline;
+  readonly layout: GPUBindGroupLayout;
+}
+
+const bufferTypes: Record<string, GPUBufferBindingType> = { u: "uniform", r: "read-only-storage", w: "storage" };
+
+/** Pipelines of one device. */
+export class Pipelines {
+  readonly #device: GPUDevice;
+  readonly #pending = new Map<string, Promise<CompiledKernel>>();
+  readonly #compiled = new Map<string, CompiledKernel>();
+
+  constructor(device: GPUDevice) {
+    this.#device = device;
+  }
+
+  /** @throws {DeviceError} with the compiler's message, file and line when the source does not compile. */
+  get(kernel: Kernel): Promise<CompiledKernel> {
+    const key = keyOf(kernel);
+    let pending = this.#pending.get(key);
+    if (!pending) {
+      pending = this.#compile(kernel).then((compiled) => {
+        this.#compiled.set(key, compiled);
+        return compiled;
+      });
+      this.#pending.set(key, pending);
+    }
+    return pending;
+  }
+
+  /** A kernel that {@link Pipelines.get} has compiled. */
+  compiled(kernel: Kernel): CompiledKernel {
+    return this.#compiled.get(keyOf(kernel))!;
+  }
+
+  async #compile(kernel: Kernel): Promise<CompiledKernel> {
+    const code = kernel.parts.map((part) => `// ${part}.wgsl\n${shaders[part]}`).join("\n");
+    const entries = Array.from(kernel.access, (letter, binding) => ({ binding, visibility: GPUShaderStage.COMPUTE, buffer: { type: bufferTypes[letter] } }));
+    this.#device.pushErrorScope("validation");
+    const layout = this.#device.createBindGroupLayout({ entries });
+    const module = this.#device.createShaderModule({ label: kernel.name, code });
+    const pipeline = await this.#device.createComputePipelineAsync({
+      label: kernel.name,
+      layout: this.#device.createPipelineLayout({ bindGroupLayouts: [layout] }),
+      compute: { module, entryPoint: "main", constants: { ...kernel.constants } },
+    }).catch((error: Error) => error);
+    const error = await this.#device.popErrorScope();
+    if (error || pipeline instanceof Error) {
+      throw new DeviceError(`Cannot compile ${kernel.name} (${kernel.parts.join(" + ")}): ${error?.message ?? (pipeline as Error).message}`);
+    }
+    return { pipeline, layout };
+  }
+}
+
+function keyOf(kernel: Kernel): string {
+  return `${kernel.parts.join("+")} ${JSON.stringify(kernel.constants)}`;
+}

@@ -1,0 +1,204 @@
+/**
+ * Where weights lie on the GPU and how they get there: raw rows are staged, a kernel brings them into the layout of `weight_*.wgsl`.
+ *
+ * @module
+ */
+import type { Format } from "../engine/formats.ts";
+import { rowBytes } from "../engine/formats.ts";
+import type { Program, Weight } from "../engine/program.ts";
+import { Arena, type Range } from "./arena.ts";
+import { Pipelines } from "./pipelines.ts";
+
+/** Formats with kernels: 16-byte units of a block of 32 values, and bytes of scales of a pair of blocks. */
+export const layouts = {
+  f32: { units: 8, scaleBytes: 0, pack: ["pack_float32"] },
+  f16: { units: 4, scaleBytes: 0, pack: ["pack_float16"] },
+  bf16: { units: 4, scaleBytes: 0, pack: ["pack_float16"] },
+  q8_0: { units: 2, scaleBytes: 4, pack: ["pack_q8_0"] },
+  q4_0: { units: 1, scaleBytes: 4, pack: ["pack_nibbles", "pack_q4_0"] },
+  q4_1: { units: 1, scaleBytes: 8, pack: ["pack_nibbles", "pack_q4_1"] },
+} as const;
+
+/** A format the GPU multiplies with. */
+export type GpuFormat = keyof typeof layouts;
+
+/** Rows of a part that fit one binding. */
+export interface Chunk {
+  readonly firstRow: number;
+  readonly rows: number;
+  readonly data: () => Range;
+  readonly scales: () => Range;
+}
+
+/** A checkpoint tensor on the GPU. */
+export interface PlacedPart {
+  readonly tensor: string;
+  readonly format: GpuFormat;
+  readonly rows: number;
+  readonly cols: number;
+  /** Blocks of 32 values of a row, the last one filled up with zeros. */
+  readonly blocks: number;
+  readonly chunks: readonly Chunk[];
+}
+
+/** A vector (norm, biases): its parts one after the other, f32. */
+interface PlacedVector {
+  readonly offset: number;
+  readonly length: number;
+  readonly range: () => Range;
+}
+
+const groupRows = 32, stagingBytes = 16 << 20, fenceBytes = 64 << 20;
+
+/** All weights of a program. */
+export class WeightStore {
+  readonly #data: Arena;
+  readonly #scales: Arena;
+  readonly #vectors: Arena;
+  readonly #parts = new Map<string, PlacedPart>();
+  readonly #vectorParts = new Map<string, PlacedVector>();
+  readonly #vectorRanges = new Map<Weight, () => Range>();
+  readonly #missing = new Map<string, number>();
+  #device?: GPUDevice;
+  #staging?: GPUBuffer;
+  #chunkInfo?: GPUBuffer;
+  #pipelines?: Pipelines;
+  #unfenced = 0;
+
+  constructor(program: Program, formats: ReadonlyMap<string, Format>, bindingBytes: number) {
+    [this.#data, this.#scales, this.#vectors] = [new Arena(bindingBytes), new Arena(bindingBytes), new Arena(bindingBytes)];
+    for (const weight of program.weights) {
+      if (weight.rows === 1) this.#placeVector(weight);
+      else for (const part of weight.parts) this.#placePart(part.tensor, formats.get(part.tensor), part.rows, weight.cols, bindingBytes);
+    }
+  }
+
+  #placeVector(weight: Weight): void {
+    const place = this.#vectors.plan(weight.cols * 4), range = () => this.#vectors.range(place);
+    let offset = 0;
+    for (const part of weight.parts) {
+      this.#vectorParts.set(part.tensor, { offset, length: part.rows, range });
+      this.#missing.set(part.tensor, 1);
+      offset += part.rows;
+    }
+    this.#vectorRanges.set(weight, range);
+  }
+
+  #placePart(tensor: string, format: Format | undefined, rows: number, cols: number, bindingBytes: number): void {
+    if (this.#parts.has(tensor)) return; // a tied head
+    if (format === undefined || !(format in layouts)) throw new TypeError(`Cannot place ${tensor}: the GPU has no kernels for ${format ?? "a missing format"}`);
+    const { units, scaleBytes } = layouts[format as GpuFormat], blocks = Math.ceil(cols / 32), pairs = Math.ceil(blocks / 2);
+    const groupData = blocks * units * 512, groupScales = pairs * scaleBytes * groupRows;
+    const chunkRows = Math.floor(bindingBytes / groupData) * groupRows;
+    if (chunkRows === 0) throw new RangeError(`Cannot place ${tensor}: 32 rows take ${groupData} bytes, one binding holds ${bindingBytes}`);
+    const chunks: Chunk[] = [];
+    for (let firstRow = 0; firstRow < rows; firstRow += chunkRows) {
+      const count = Math.min(chunkRows, rows - firstRow), groups = Math.ceil(count / groupRows);
+      const data = this.#data.plan(groups * groupData), scales = this.#scales.plan(groups * groupScales);
+      chunks.push({ firstRow, rows: count, data: () => this.#data.range(data), scales: () => this.#scales.range(scales) });
+    }
+    this.#parts.set(tensor, { tensor, format: format as GpuFormat, rows, cols, blocks, chunks });
+    this.#missing.set(tensor, rows);
+  }
+
+  /** Bytes of device memory. */
+  get bytes(): number {
+    return this.#data.bytes + this.#scales.bytes + this.#vectors.bytes;
+  }
+
+  allocate(device: GPUDevice, pipelines: Pipelines): void {
+    this.#device = device;
+    this.#pipelines = pipelines;
+    this.#data.allocate(device, "weights");
+    this.#scales.allocate(device, "scales");
+    this.#vectors.allocate(device, "vectors");
+    this.#staging = device.createBuffer({ label: "staging", size: stagingBytes + 16, usage: GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST });
+    this.#chunkInfo = device.createBuffer({ label: "chunk", size: 16, usage: GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST });
+  }
+
+  /** Compiles the packing kernels, so that {@link WeightStore.write} need not wait. */
+  async prepare(): Promise<void> {
+    await Promise.all(Array.from(this.#parts.values(), (part) => this.#pipelines!.get(packing(part))));
+  }
+
+  part(tensor: string): PlacedPart {
+    return this.#parts.get(tensor)!;
+  }
+
+  vector(weight: Weight): Range {
+    return this.#vectorRanges.get(weight)!();
+  }
+
+  write(tensor: string, firstRow: number, bytes: Uint8Array): void {
+    const vector = this.#vectorParts.get(tensor);
+    if (vector) {
+      if (bytes.length !== vector.length * 4) throw new RangeError(`Cannot load ${tensor}: expected ${vector.length * 4} bytes, got ${bytes.length}`);
+      const { buffer, offset } = vector.range();
+      this.#device!.queue.writeBuffer(buffer, offset + vector.offset * 4, aligned(bytes));
+      this.#missing.set(tensor, 0);
+      return;
+    }
+    const part = this.#parts.get(tensor);
+    if (!part) throw new RangeError(`Cannot load ${tensor}: the program has no such tensor`);
+    const stride = rowBytes(part.format, part.cols), rows = bytes.length / stride;
+    if (!Number.isInteger(rows) || firstRow + rows > part.rows) {
+      throw new RangeError(`Cannot load ${tensor}: ${bytes.length} bytes at row ${firstRow} are not whole rows of ${stride} bytes within ${part.rows} rows`);
+    }
+    const most = Math.max(groupRows, Math.floor(stagingBytes / stride / groupRows) * groupRows);
+    for (const chunk of part.chunks) {
+      const end = Math.min(firstRow + rows, chunk.firstRow + chunk.rows);
+      for (let row = Math.max(firstRow, chunk.firstRow); row < end; row += most) {
+        const count = Math.min(most, end - row), from = (row - firstRow) * stride;
+        this.#pack(part, chunk, row - chunk.firstRow, count, bytes.subarray(from, from + count * stride));
+      }
+    }
+    this.#missing.set(tensor, this.#missing.get(tensor)! - rows);
+  }
+
+  #pack(part: PlacedPart, chunk: Chunk, firstRow: number, rows: number, bytes: Uint8Array): void {
+    const device = this.#device!, { pipeline, layout } = this.#pipelines!.compiled(packing(part));
+    device.queue.writeBuffer(this.#staging!, 0, aligned(bytes));
+    device.queue.writeBuffer(this.#chunkInfo!, 0, new Uint32Array([firstRow, rows, 0, 0]));
+    const resources = [{ buffer: this.#chunkInfo! }, { buffer: this.#staging! }, chunk.data(), chunk.scales()];
+    const group = device.createBindGroup({ layout, entries: resources.map((resource, binding) => ({ binding, resource })) });
+    const encoder = device.createCommandEncoder(), pass = encoder.beginComputePass();
+    pass.setPipeline(pipeline);
+    pass.setBindGroup(0, group);
+    pass.dispatchWorkgroups(Math.min(65535, Math.ceil(rows * Math.ceil(part.blocks / 2) / 64)));
+    pass.end();
+    device.queue.submit([encoder.finish()]);
+    this.#unfenced += bytes.length;
+    if (this.#unfenced < fenceBytes) return;
+    device.queue.onSubmittedWorkDone(); // blocks while it is called: bounds the host memory that uploads in flight take
+    this.#unfenced = 0;
+  }
+
+  /** @throws {TypeError} naming a tensor that was not written in full. */
+  finish(): void {
+    for (const [tensor, rows] of this.#missing) {
+      if (rows !== 0) throw new TypeError(`Cannot use the model: ${tensor} lacks ${rows} rows`);
+    }
+    this.#staging!.destroy();
+    this.#chunkInfo!.destroy();
+  }
+
+  destroy(): void {
+    for (const arena of [this.#data, this.#scales, this.#vectors]) arena.destroy();
+    this.#staging?.destroy();
+    this.#chunkInfo?.destroy();
+  }
+}
+
+/** The kernel that packs a part. */
+function packing(part: PlacedPart) {
+  const constants = { inner: part.cols, blocks: part.blocks, row_bytes: rowBytes(part.format, part.cols) };
+  return { name: "pack", parts: ["pack", ...layouts[part.format].pack], access: "urww", constants };
+}
+
+/** The bytes as `writeBuffer` wants them: a multiple of 4, not shared. */
+function aligned(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
+  if (bytes.length % 4 === 0 && bytes.buffer instanceof ArrayBuffer) return bytes as Uint8Array<ArrayBuffer>;
+  const copy = new Uint8Array(Math.ceil(bytes.length / 4) * 4);
+  copy.set(bytes);
+  return copy;
+}

@@ -1,0 +1,89 @@
+import { assert } from "@std/assert";
+import type { Format } from "../engine/formats.ts";
+import type { Buffer } from "../engine/program.ts";
+import { format as formatProgram } from "../engine/program.ts";
+import { smolLM3 } from "../engine/smollm3.ts";
+import { createGpuBackend } from "../gpu/backend.ts";
+import type { GpuExecutable } from "../gpu/executable.ts";
+import { runOracle } from "./oracle.ts";
+import { randomBatch, randomConfig, type RandomSequence, randomWeights } from "./random_model.ts";
+import { gpuStepTolerance } from "./tolerances.ts";
+import type { SmolLM3Config } from "../engine/config.ts";
+import type { CacheType } from "../engine/backend.ts";
+
+interface Case {
+  name: string;
+  config?: Partial<SmolLM3Config>;
+  format?: Format;
+  cacheType?: CacheType;
+  blockSize?: number;
+  steps?: RandomSequence[][];
+}
+
+const cases: Case[] = [
+  {
+    name: "f32, GQA 2, two sequences, then both one token further",
+    steps: [[{ past: 0, fresh: 5 }, { past: 0, fresh: 9 }], [{ past: 5, fresh: 1 }, { past: 9, fresh: 1 }]],
+  },
+  { name: "bf16, MHA", format: "bf16", config: { numKeyValueHeads: 4 } },
+  { name: "f16, MQA, biases, gelu", format: "f16", config: { numKeyValueHeads: 1, attentionBias: true, mlpBias: true, hiddenAct: "gelu" } },
+  { name: "q8_0, odd heads", format: "q8_0", config: { headDim: 24, hiddenAct: "gelu_pytorch_tanh" } },
+  { name: "q4_0, untied, relu, window", format: "q4_0", config: { tieWordEmbeddings: false, hiddenAct: "relu", slidingWindows: [0, 6] } },
+  { name: "q4_1, GQA 8, head 128", format: "q4_1", config: { numAttentionHeads: 8, numKeyValueHeads: 1, headDim: 128 } },
+  { name: "f16 cache, block size 1", cacheType: "f16", blockSize: 1 },
+  { name: "bf16 cache, block size 64, 70 rows", cacheType: "bf16", blockSize: 64, steps: [[{ past: 0, fresh: 70 }], [{ past: 70, fresh: 3 }]] },
+  { name: "widths that divide nothing", config: { hiddenSize: 50, intermediateSize: 37, headDim: 6, vocabSize: 131 } },
+];
+
+const rounding: Record<CacheType, number> = { f32: 0, f16: 2 ** -11, bf16: 2 ** -8 };
+
+const backend = await createGpuBackend();
+for (const one of cases) {
+  Deno.test(`gpu: every step equals the oracle: ${one.name}`, async () => {
+    const config = randomConfig(one.config), program = smolLM3(config), blockSize = one.blockSize ?? 16, blocks = Math.ceil(160 / blockSize);
+    const weights = randomWeights(program, () => one.format ?? "f32"), cacheType = one.cacheType ?? "f32";
+    const options = {
+      maxRows: 96,
+      maxOutputs: 96,
+      maxSequences: 4,
+      maxContext: 128,
+      blockSize,
+      blocks,
+      cacheType,
+      activations: "float32" as const,
+      formats: weights.formats,
+      threads: 1,
+    };
+    const executable = await backend.compile(program, options) as GpuExecutable;
+    for (const [tensor, bytes] of weights.bytes) executable.writeRows(tensor, 0, bytes);
+    await executable.finishWeights();
+    const caches = new Map(program.caches.map((cache) => [cache, new Float32Array(blocks * blockSize * 2 * cache.kvHeads * cache.headDim)]));
+    for (const sequences of one.steps ?? [[{ past: 0, fresh: 11 }, { past: 0, fresh: 1 }], [{ past: 11, fresh: 4 }, { past: 1, fresh: 1 }]]) {
+      const batch = randomBatch(config, sequences, { blockSize, blocks });
+      const buffers = program.buffers.map((buffer) => new Float32Array((buffer.rows === "tokens" ? batch.tokens : batch.outputRows).length * buffer.cols));
+      const after: { step: number; want: Float32Array }[] = [];
+      runOracle(
+        program,
+        batch,
+        blockSize,
+        (bound) => bound.kind === "buffer" ? buffers[bound.id] : bound.kind === "cache" ? caches.get(bound)! : weights.values.get(bound)!,
+        (step) => {
+          const out = program.steps[step].binds.at(-1);
+          if (out?.kind === "buffer") after.push({ step, want: buffers[out.id].slice() });
+        },
+      );
+      for (const [step] of program.steps.entries()) {
+        await executable.executeSteps(batch, step, step + 1);
+        const expected = after.find((entry) => entry.step === step);
+        if (!expected) continue;
+        const out = program.steps[step].binds.at(-1) as Buffer;
+        const got = await executable.read(out.name, expected.want.length / out.cols);
+        const size = expected.want.reduce((most, value) => Math.max(most, Math.abs(value)), 0),
+          worst = expected.want.reduce((most, value, i) => Math.max(most, Math.abs(value - got[i])), 0);
+        const allowed = (gpuStepTolerance + 4 * rounding[cacheType]) * size;
+        assert(worst <= allowed, `${program.steps[step].label}: off by ${worst} of ${size}, allowed ${allowed}\n${formatProgram(program).split("\n")[step]}`);
+      }
+    }
+    executable.close();
+  });
+}
