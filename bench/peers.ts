@@ -1,0 +1,119 @@
+/**
+ * smolder beside native llama.cpp and wllama on the CPU: same file, same token counts, runs alternating, medians, ratios.
+ *
+ *     deno run -A bench/peers.ts --model FILE.gguf [--threads 1,2] [--prompt 512] [--new 64] [--runs 5] [--peers llama.cpp,wllama] [--python python3] [--json]
+ *     deno run -A bench/peers.ts --model random-3b    # writes a SmolLM3-3B-shaped q4_0 file of 1.7 GB into the temporary folder and keeps it
+ *
+ * @module
+ */
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+import { writeRandomGguf } from "../_tools/random_gguf.ts";
+import { type Peer, PeerProcess, type Speed } from "./peers/peer_process.ts";
+
+const { values } = parseArgs({
+  options: {
+    model: { type: "string" },
+    threads: { type: "string", default: "1,2" },
+    prompt: { type: "string", default: "512" },
+    new: { type: "string", default: "64" },
+    runs: { type: "string", default: "5" },
+    peers: { type: "string", default: "llama.cpp,wllama" },
+    python: { type: "string", default: "python3" },
+    json: { type: "boolean", default: false },
+  },
+});
+if (values.model === undefined) {
+  console.error("Which model? --model FILE.gguf, or --model random-3b");
+  Deno.exit(2);
+}
+
+const script = (name: string) => fileURLToPath(new URL(`peers/${name}`, import.meta.url));
+const strings = (...numbers: number[]) => numbers.map(String);
+const known: readonly Peer[] = [
+  { name: "smolder", command: (file, ...numbers) => [Deno.execPath(), "run", "-A", script("smolder.ts"), file, ...strings(...numbers)] },
+  { name: "llama.cpp", command: (file, ...numbers) => [values.python, script("llama_cpp_cpu.py"), file, ...strings(...numbers)] },
+  {
+    name: "wllama",
+    command: (file, ...numbers) => [Deno.execPath(), "run", "-A", "--unstable-raw-imports", script("wllama.ts"), file, ...strings(...numbers)],
+  },
+];
+const wanted = ["smolder", ...values.peers.split(",").filter((name) => name !== "")];
+for (const name of wanted) {
+  if (!known.some((peer) => peer.name === name)) {
+    console.error(`Unknown peer ${name}: choose among ${known.map((peer) => peer.name).join(", ")}`);
+    Deno.exit(2);
+  }
+}
+const peers = known.filter((peer) => wanted.includes(peer.name));
+const [prompt, newTokens, runs] = [values.prompt, values.new, values.runs].map(Number);
+
+async function modelFile(model: string): Promise<string> {
+  if (model !== "random-3b") return model;
+  const path = join(tmpdir(), "smolder-random-3b-q4_0.gguf");
+  const exists = await Deno.stat(path).then((info) => info.isFile, () => false);
+  if (!exists) {
+    console.error(`Writing ${path}`);
+    await writeRandomGguf(`${path}.part`);
+    await Deno.rename(`${path}.part`, path);
+  }
+  return path;
+}
+
+const median = (numbers: readonly number[]) => numbers.toSorted((a, b) => a - b)[numbers.length >> 1];
+
+interface Row extends Speed {
+  readonly threads: number;
+  readonly peer: string;
+  readonly version: string;
+  readonly startMs: number;
+  /** Every run, for those who distrust medians. */
+  readonly all: readonly Speed[];
+}
+
+/** All peers with one number of threads: loaded one after the other, then measured in turn. */
+async function compare(file: string, threads: number): Promise<Row[]> {
+  const started: PeerProcess[] = [];
+  for (const peer of peers) started.push(await PeerProcess.start(peer, file, threads, prompt, newTokens));
+  const speeds = started.map(() => [] as Speed[]);
+  for (let run = 0; run < runs; run++) {
+    for (const [i, peer] of started.entries()) speeds[i].push(await peer.measure());
+  }
+  for (const peer of started) await peer.close();
+  return started.map(({ name, version, startMs }, i) => ({
+    threads,
+    peer: name,
+    version,
+    startMs,
+    prefill: median(speeds[i].map((speed) => speed.prefill)),
+    decode: median(speeds[i].map((speed) => speed.decode)),
+    all: speeds[i],
+  }));
+}
+
+const file = await modelFile(values.model);
+const rows: Row[] = [];
+for (const threads of values.threads.split(",").map(Number)) rows.push(...await compare(file, threads));
+
+if (values.json) {
+  console.log(JSON.stringify({ model: values.model, prompt, newTokens, runs, rows }, null, 2));
+} else {
+  console.log(`${values.model}: ${prompt} tokens of prompt, ${newTokens} new, median of ${runs} alternating runs; ratio = smolder / peer\n`);
+  console.log("| threads | engine | prefill tokens/s | ratio | decode tokens/s | ratio | start to 8 tokens, ms |\n| --- | --- | --- | --- | --- | --- | --- |");
+  for (const row of rows) {
+    const own = rows.find(({ threads, peer }) => threads === row.threads && peer === "smolder")!;
+    const ratio = (key: keyof Speed) => row === own ? "" : (own[key] / row[key]).toFixed(2);
+    const cells = [
+      row.threads,
+      `${row.peer} ${row.version}`,
+      row.prefill.toFixed(1),
+      ratio("prefill"),
+      row.decode.toFixed(1),
+      ratio("decode"),
+      row.startMs.toFixed(0),
+    ];
+    console.log(`| ${cells.join(" | ")} |`);
+  }
+}
