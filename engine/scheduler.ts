@@ -38,7 +38,7 @@ export class Scheduler<S extends Sequence = Sequence> {
   readonly running: S[] = [];
   /** Sequences that do not, first in rank first. */
   readonly waiting: S[] = [];
-  /** Tokens of admitted sequences, those of them that were found in the cache, and how often a sequence had to start over. */
+  /** Prompt tokens of admitted sequences, those of them that were found in the cache, and how often a sequence had to start over. */
   readonly counts = { prefixQueries: 0, prefixHits: 0, preemptions: 0 };
 
   readonly #builder: StepBuilder<S>;
@@ -116,9 +116,11 @@ export class Scheduler<S extends Sequence = Sequence> {
         this.#freeBlocks(sequence);
         break; // nobody overtakes: what is freed next is for this one
       }
-      this.counts.prefixQueries += sequence.tokens.length;
-      this.counts.prefixHits += sequence.cachedTokens = sequence.computed;
       waiting.shift();
+      if (sequence.cachedTokens < 0) {
+        this.counts.prefixQueries += sequence.promptLength;
+        this.counts.prefixHits += sequence.cachedTokens = sequence.computed;
+      }
       sequence.status = "running";
       insert(running, sequence);
       this.#put(sequence, count);

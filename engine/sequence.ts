@@ -26,8 +26,8 @@ export class Sequence {
   registered = 0;
   /** Link of the last of those. */
   link = rootLink;
-  /** Prompt tokens that were found in the cache when the sequence was last admitted. */
-  cachedTokens = 0;
+  /** Prompt tokens that were found in the cache when the sequence was first admitted; -1 before. */
+  cachedTokens = -1;
 
   /** @throws {RangeError} when the prompt is empty. */
   constructor(promptTokenIds: ArrayLike<number>, priority = 0) {

@@ -1,0 +1,120 @@
+/**
+ * From a scheduled step to its sampled tokens.
+ *
+ * @module
+ */
+import type { Executable } from "./backend.ts";
+import type { Completion } from "./completion.ts";
+import type { SampledToken, Sampler, SamplerRow } from "./host.ts";
+import type { RopeTable } from "./rope.ts";
+import type { ScheduledStep } from "./scheduled_step.ts";
+
+/** What of a {@link RopeTable} the runner needs. */
+export type RopeRows = Pick<RopeTable, "headDim" | "fill">;
+
+/** Runs steps: makes a `Batch` of each, executes it, and draws tokens from the logits as each request asks. */
+export class ModelRunner {
+  readonly #executable: Executable;
+  readonly #rope: RopeRows;
+  readonly #sampler: Sampler;
+  readonly #vocabSize: number;
+  readonly #rotations: Float32Array;
+
+  /** @param maxRows Most tokens of a step. */
+  constructor(executable: Executable, rope: RopeRows, sampler: Sampler, vocabSize: number, maxRows: number) {
+    this.#executable = executable;
+    this.#rope = rope;
+    this.#sampler = sampler;
+    this.#vocabSize = vocabSize;
+    this.#rotations = new Float32Array(maxRows * rope.headDim);
+  }
+
+  /**
+   * Computes a step.
+   *
+   * @returns `[outputs]` the next token of each output row, or why there is none: a logits processor threw, or no logit is finite.
+   * @throws What the executable throws; nothing can be run after that.
+   */
+  async run(step: ScheduledStep<Completion>): Promise<(SampledToken | Error)[]> {
+    const logits = await this.#executable.execute({
+      tokens: step.tokens,
+      rope: this.#rotate(step),
+      slots: step.slots,
+      queryStarts: step.queryStarts,
+      contextLengths: step.contextLengths,
+      blockTables: step.blockTables,
+      blocksPerSequence: step.blocksPerSequence,
+      outputRows: step.outputRows,
+    });
+    return this.#sample(step, logits);
+  }
+
+  #rotate({ sequences, positions, queryStarts }: ScheduledStep<Completion>): Float32Array {
+    for (let i = 0; i < sequences.length; i++) {
+      for (let row = queryStarts[i]; row < queryStarts[i + 1]; row++) {
+        // The length that a row sees must not depend on how the prompt was cut into steps, or whether it is computed for the second time.
+        this.#rope.fill(this.#rotations, row, positions[row], Math.max(sequences[i].promptLength, positions[row] + 1));
+      }
+    }
+    return this.#rotations.subarray(0, positions.length * this.#rope.headDim);
+  }
+
+  #sample({ sequences, outputSequences }: ScheduledStep<Completion>, logits: Float32Array): (SampledToken | Error)[] {
+    const results: (SampledToken | Error)[] = [], rows: SamplerRow[] = [], raws: (Float32Array | null)[] = [];
+    const rowOf = (output: number) => logits.subarray(output * this.#vocabSize, (output + 1) * this.#vocabSize);
+    for (let i = 0; i < outputSequences.length; i++) {
+      const completion = sequences[outputSequences[i]];
+      const { temperature, topK, topP, minP, logprobs } = completion.params;
+      try {
+        raws.push(this.#process(completion, rowOf(i)));
+      } catch (error) {
+        raws.push(null);
+        results[i] = asError(error);
+      }
+      // Log probabilities are those of the unprocessed distribution: where that one is gone, they come from the copy.
+      rows.push({ temperature, topK, topP, minP, seed: completion.seed, position: completion.outputTokenIds.length, logprobs: raws[i] ? undefined : logprobs });
+    }
+    let sampled: (SampledToken | Error)[];
+    try {
+      sampled = this.#sampler.sample(logits, rows);
+    } catch {
+      // One bad row must not end the others' requests: row by row it shows which it is.
+      sampled = rows.map((row, i) => {
+        try {
+          return this.#sampler.sample(rowOf(i), [row])[0];
+        } catch (error) {
+          return asError(error);
+        }
+      });
+    }
+    return sampled.map((token, i) => results[i] ?? this.#addLogprobs(token, sequences[outputSequences[i]].params.logprobs, raws[i]));
+  }
+
+  /** Applies all that changes logits in place. Returns a copy of the unchanged ones when somebody wants them. */
+  #process(completion: Completion, logits: Float32Array): Float32Array | null {
+    const { params, tokens, outputTokenIds, logitsProcessors, onLogits, stopChecker } = completion;
+    const forbidsStop = outputTokenIds.length < params.minTokens && stopChecker.stopTokenIds.size > 0;
+    const changes = logitsProcessors.length > 0 || forbidsStop || params.hasPenalties;
+    const raw = onLogits !== undefined || changes && params.logprobs !== undefined ? logits.slice() : null;
+    for (const process of logitsProcessors) process(tokens, logits);
+    if (forbidsStop) { for (const id of stopChecker.stopTokenIds) logits[id] = -Infinity; }
+    if (params.hasPenalties) {
+      const { repetitionPenalty, frequencyPenalty, presencePenalty, logitBias } = params;
+      const promptTokenIds = tokens.slice(0, completion.promptLength);
+      this.#sampler.penalize(logits, { repetitionPenalty, frequencyPenalty, presencePenalty, promptTokenIds, outputTokenIds, logitBias });
+    }
+    if (onLogits !== undefined) onLogits(completion.index, raw!, logits.slice());
+    return raw;
+  }
+
+  #addLogprobs(token: SampledToken | Error, logprobs: number | undefined, raw: Float32Array | null): SampledToken | Error {
+    if (token instanceof Error || logprobs === undefined || raw === null) return token;
+    // Greedy on the unprocessed row gives its best token's log probability; the others' differ from it as their logits do.
+    const best = this.#sampler.sample(raw, [{ temperature: 0, topK: 0, topP: 1, minP: 0, seed: 0n, position: 0, logprobs }])[0];
+    return { tokenId: token.tokenId, logprob: best.logprob! + raw[token.tokenId] - raw[best.tokenId], topLogprobs: best.topLogprobs };
+  }
+}
+
+function asError(error: unknown): Error {
+  return error instanceof Error ? error : new Error(String(error));
+}
