@@ -11,10 +11,18 @@ export interface Codec {
   /**
    * Converts whole rows of `cols` values.
    *
-   * @returns Rows in `to`; a fresh array. To f32: exact dequantization. To a quantized format: GGML's reference rounding.
+   * @returns Rows in `to`; a fresh array. To f32: exact dequantization. To a quantized format: the same whole numbers where it can hold those
+   *   of `from` (see `engine/conversion.ts`), else GGML's reference rounding.
+   * @throws {RangeError} when `bytes` is not a whole number of rows, `cols` not one of blocks, or nothing makes `to` out of `from`.
+   */
+  convert(bytes: Uint8Array, from: StorageType, to: Format, cols: number): Uint8Array<ArrayBuffer>;
+  /**
+   * Looks for NaN and infinity.
+   *
+   * @returns Index of the first value that is not finite, counted over all rows, or -1. In a block whose scale is not finite: its first value.
    * @throws {RangeError} when `bytes` is not a whole number of rows.
    */
-  convert(bytes: Uint8Array, from: StorageType, to: Format, cols: number): Uint8Array;
+  findNonFinite(bytes: Uint8Array, from: StorageType, cols: number): number;
 }
 
 /** A token that is matched in the text before anything else. */

@@ -4,6 +4,7 @@
  * @module
  */
 import type { Host } from "../engine/host.ts";
+import { WasmCodec } from "./codec.ts";
 import { initSync } from "./generated/host_bindgen.gen.js";
 import { WasmTokenizer } from "./tokenizer.ts";
 
@@ -22,5 +23,5 @@ async function instantiate(): Promise<Host> {
   // Loaded here rather than at the top: who imports this file without calling it pays nothing for the binary.
   const { hostBytes } = await import("./generated/host.gen.ts");
   const wasm = initSync({ module: hostBytes() });
-  return { createTokenizer: (spec) => new WasmTokenizer(wasm, spec) };
+  return { codec: new WasmCodec(wasm), createTokenizer: (spec) => new WasmTokenizer(wasm, spec) };
 }

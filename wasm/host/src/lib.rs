@@ -2,3 +2,4 @@
 pub mod codec;
 pub mod sampler;
 pub mod tokenizer;
+pub mod vector;

@@ -1,0 +1,87 @@
+//! Looks for NaN and infinity in weights before they are used.
+
+use super::block::u16_at;
+use super::grid_quants::iq1_m_scale;
+use super::storage::StorageType::{self, *};
+
+/// Index of the first value that is not finite; in a quantized type the first value of the first block with such a scale.
+pub fn find_non_finite(from: StorageType, bytes: &[u8]) -> Option<usize> {
+    match from {
+        F32 => first_special::<4>(bytes, |b| {
+            u32::from_le_bytes(b) & 0x7f80_0000 == 0x7f80_0000
+        }),
+        F16 => first_special::<2>(bytes, |b| f16_special(u16::from_le_bytes(b))),
+        Bf16 => first_special::<2>(bytes, |b| u16::from_le_bytes(b) & 0x7f80 == 0x7f80),
+        _ => {
+            let special = |block: &[u8]| match from {
+                Iq1M => f16_special(iq1_m_scale(block)),
+                _ => from
+                    .scale_offsets()
+                    .iter()
+                    .any(|at| f16_special(u16_at(block, *at))),
+            };
+            bytes
+                .chunks_exact(from.block_bytes())
+                .position(special)
+                .map(|block| block * from.block_values())
+        }
+    }
+}
+
+fn f16_special(bits: u16) -> bool {
+    bits & 0x7c00 == 0x7c00
+}
+
+/// Counts over runs of 1024 values first: a loop without an exit vectorizes.
+fn first_special<const N: usize>(bytes: &[u8], special: impl Fn([u8; N]) -> bool) -> Option<usize> {
+    let special = |value: &[u8]| special(value.try_into().unwrap());
+    let count = |run: &[u8]| {
+        run.chunks_exact(N)
+            .fold(0u32, |n, value| n + special(value) as u32)
+    };
+    let run = bytes.chunks(1024 * N).position(|run| count(run) > 0)?;
+    let at = bytes[run * 1024 * N..].chunks_exact(N).position(special)?;
+    Some(run * 1024 + at)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finds_the_first_special_value() {
+        for at in [0usize, 1, 1023, 1024, 2999] {
+            let mut f32s = vec![1.0f32; 3000];
+            let mut bf16s = vec![0x3f80u16; 3000];
+            let mut f16s = vec![0x3c00u16; 3000];
+            (f32s[at], bf16s[at], f16s[at]) = (f32::NAN, 0xff80, 0x7c01);
+            let bytes: Vec<u8> = f32s.iter().flat_map(|x| x.to_le_bytes()).collect();
+            assert_eq!(find_non_finite(F32, &bytes), Some(at));
+            assert_eq!(find_non_finite(F32, &bytes[..4 * at]), None);
+            let bytes: Vec<u8> = bf16s.iter().flat_map(|x| x.to_le_bytes()).collect();
+            assert_eq!(find_non_finite(Bf16, &bytes), Some(at));
+            let bytes: Vec<u8> = f16s.iter().flat_map(|x| x.to_le_bytes()).collect();
+            assert_eq!(find_non_finite(F16, &bytes), Some(at));
+        }
+    }
+
+    #[test]
+    fn finds_every_scale() {
+        for from in StorageType::ALL.into_iter().filter(|from| !from.is_float()) {
+            let clean = vec![0u8; 3 * from.block_bytes()];
+            assert_eq!(find_non_finite(from, &clean), None);
+            for offset in from.scale_offsets() {
+                let mut bytes = clean.clone();
+                bytes[from.block_bytes() + offset + 1] = 0x7c;
+                assert_eq!(
+                    find_non_finite(from, &bytes),
+                    Some(from.block_values()),
+                    "{from:?} at {offset}"
+                );
+            }
+        }
+        let mut iq1_m = vec![0u8; 112];
+        (iq1_m[109], iq1_m[111]) = (0xc0, 0x70);
+        assert_eq!(find_non_finite(Iq1M, &iq1_m), Some(256));
+    }
+}
