@@ -1,0 +1,79 @@
+/**
+ * Streams the weights of a checkpoint into a compiled program, a few megabytes at a time.
+ *
+ * @module
+ */
+import { type Executable, rowAlignment } from "../backend.ts";
+import { type Format, rowBytes, type StorageType } from "../formats.ts";
+import type { Codec } from "../host.ts";
+import type { Program } from "../program.ts";
+import type { Checkpoint } from "./checkpoint.ts";
+import { programTensors } from "./plan_weights.ts";
+
+/** How far loading is. */
+export interface LoadProgress {
+  /** Bytes of the files that are done. */
+  readonly loadedBytes: number;
+  readonly totalBytes: number;
+  /** The tensor that was read last. */
+  readonly tensor: string;
+}
+
+/** Options of {@link loadWeights}. */
+export interface LoadOptions {
+  readonly onProgress?: (progress: LoadProgress) => void;
+  readonly signal?: AbortSignal;
+}
+
+/** Most bytes of rows that are held at once, before and after conversion each. */
+const maxChunkBytes = 16 * 2 ** 20;
+/** The event loop gets its turn this often, so that progress shows and an abort arrives. */
+const maxBusyMs = 20;
+
+/**
+ * Reads, checks, converts and writes every tensor of a program, then finishes the executable's weights.
+ *
+ * Peak memory beside the weights themselves: a chunk before and a chunk after conversion.
+ *
+ * @param plan From {@link planWeights}, for the same program and checkpoint.
+ * @param codec Converts what the device does not have as it is, and looks for values that are not finite.
+ * @throws {RangeError} when a weight is NaN or infinite; the message names tensor, row and column.
+ * @throws The signal's reason when it is aborted.
+ */
+export async function loadWeights(
+  program: Program,
+  checkpoint: Checkpoint,
+  plan: ReadonlyMap<string, Format>,
+  codec: Codec,
+  executable: Executable,
+  { onProgress, signal }: LoadOptions = {},
+): Promise<void> {
+  const tensors = programTensors(program);
+  const totalBytes = tensors.reduce((sum, { name }) => sum + checkpoint.tensors.get(name)!.byteLength, 0);
+  let loadedBytes = 0, busySince = performance.now();
+  for (const { name: tensor, rows, cols } of tensors) {
+    // The plan exists, so its tensors were seen to be there and to be weights.
+    const from = checkpoint.tensors.get(tensor)!.storageType as StorageType, to = plan.get(tensor)!;
+    const chunkRows = rowsPerChunk(Math.max(rowBytes(from, cols), rowBytes(to, cols)));
+    for (let firstRow = 0; firstRow < rows; firstRow += chunkRows) {
+      signal?.throwIfAborted();
+      const stored = checkpoint.readRows(tensor, firstRow, Math.min(chunkRows, rows - firstRow));
+      const wrong = codec.findNonFinite(stored, from, cols);
+      if (wrong >= 0) {
+        throw new RangeError(`Cannot load ${tensor}: the value in row ${firstRow + Math.floor(wrong / cols)}, column ${wrong % cols} is not finite`);
+      }
+      executable.writeRows(tensor, firstRow, from === to ? stored : codec.convert(stored, from, to, cols));
+      loadedBytes += stored.length;
+      onProgress?.({ loadedBytes, totalBytes, tensor });
+      if (performance.now() - busySince < maxBusyMs) continue;
+      await new Promise((resolve) => setTimeout(resolve));
+      busySince = performance.now();
+    }
+  }
+  signal?.throwIfAborted();
+  await executable.finishWeights();
+}
+
+function rowsPerChunk(bytesPerRow: number): number {
+  return Math.max(1, Math.floor(maxChunkBytes / bytesPerRow / rowAlignment)) * rowAlignment;
+}
