@@ -168,7 +168,19 @@ ${gpu.name} binds ${bindingBytes}; ask for at most ${most} blocks`);
     this.#gpu.device.queue.submit([encoder.finish()]);
     const data = await this.#guard(staging.read(bytes));
     staging.destroy();
-    return new Float32Array(data);
+    return this.#inCheckpointOrder(found, new Float32Array(data));
+  }
+
+  /** Undoes the order in which pack.wgsl put the rows of q and k; every other buffer as it is. */
+  #inCheckpointOrder(buffer: Buffer, values: Float32Array): Float32Array {
+    const step = this.#program.steps.find(({ op, binds }) => op === "ropeStore" && binds[0] === buffer);
+    if (!step) return values;
+    const { heads, kvHeads, headDim } = step.consts, rotated = (heads + kvHeads) * headDim;
+    return values.map((value, at) => {
+      const column = at % buffer.cols, d = column % headDim;
+      if (column >= rotated) return value;
+      return values[at - d + (d < headDim / 2 ? 2 * d : 2 * d + 1 - headDim)];
+    });
   }
 
   close(): void {

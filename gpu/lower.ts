@@ -52,7 +52,7 @@ const lowerings: Record<Step["op"], Lowering> = {
     const part = memory.weights.part(table.parts[0].tensor), { inputs } = memory;
     return part.chunks.map((chunk) =>
       rowwise(step, index, out.rows, {
-        kernel: ["embed", "batch", `weight_${part.format}`, "x_none"],
+        kernel: ["embed", "batch", "layout", `weight_${part.format}`, "x_none"],
         access: "urrrw",
         constants: { inner: part.cols, blocks: part.blocks, first_row: chunk.firstRow, chunk_rows: chunk.rows },
         resources: [inputs.batch, inputs.tokens, chunk.data(), chunk.scales(), memory.buffer(out)],
@@ -185,6 +185,8 @@ function linearPart(o: LinearPart): Dispatch[] {
       has_bias: o.bias ? 1 : 0,
       bias_first: o.biasFirst,
       of_outputs: o.rowKind === "outputs" ? 1 : 0,
+      rotary: o.part.rotary,
+      half_groups: o.part.half ? 1 : 0,
     };
     const { inputs, weights, nothing } = o.memory;
     const resources = [
@@ -197,7 +199,7 @@ function linearPart(o: LinearPart): Dispatch[] {
     ];
     const kernel = (name: string): Kernel => ({
       name: `${o.step.label} ${name}`,
-      parts: [name, "batch", "epilogue", `weight_${o.part.format}`, "x_at"],
+      parts: [name, "batch", "epilogue", "layout", `weight_${o.part.format}`, "x_at"],
       access: "urrrrw",
       constants,
     });

@@ -3,11 +3,12 @@
  *
  * @module
  */
+import { rowAlignment } from "../engine/backend.ts";
 import type { Format } from "../engine/formats.ts";
 import { rowBytes } from "../engine/formats.ts";
 import type { Program, Weight } from "../engine/program.ts";
 import { Arena, type Range } from "./arena.ts";
-import { Pipelines } from "./pipelines.ts";
+import type { Pipelines } from "./pipelines.ts";
 
 /** Formats with kernels: 16-byte units of a block of 32 values, and bytes of scales of a pair of blocks. */
 export const layouts = {
@@ -38,6 +39,10 @@ export interface PlacedPart {
   readonly cols: number;
   /** Blocks of 32 values of a row, the last one filled up with zeros. */
   readonly blocks: number;
+  /** Rows in groups of 16 rather than 32 (layout.wgsl). */
+  readonly half: boolean;
+  /** `headDim` of q and k, whose rows are reordered so that values which rotate with each other are neighbours; else 0. */
+  readonly rotary: number;
   readonly chunks: readonly Chunk[];
 }
 
@@ -48,7 +53,9 @@ interface PlacedVector {
   readonly range: () => Range;
 }
 
-const groupRows = 32, stagingBytes = 16 << 20, fenceBytes = 64 << 20;
+/** A matrix with fewer rows leaves workgroups idle unless its rows come in groups of 16. */
+const narrowRows = 4096;
+const stagingBytes = 16 << 20, fenceBytes = 64 << 20;
 
 /** All weights of a program. */
 export class WeightStore {
@@ -67,9 +74,16 @@ export class WeightStore {
 
   constructor(program: Program, formats: ReadonlyMap<string, Format>, bindingBytes: number) {
     [this.#data, this.#scales, this.#vectors] = [new Arena(bindingBytes), new Arena(bindingBytes), new Arena(bindingBytes)];
+    const rotary = rotaryParts(program), narrow = narrowWeights(program);
     for (const weight of program.weights) {
       if (weight.rows === 1) this.#placeVector(weight);
-      else for (const part of weight.parts) this.#placePart(part.tensor, formats.get(part.tensor), part.rows, weight.cols, bindingBytes);
+      else {
+        for (const { tensor, rows } of weight.parts) {
+          if (this.#parts.has(tensor)) continue; // a tied head
+          const shape = { tensor, rows, cols: weight.cols, half: narrow.has(weight), rotary: rotary.get(tensor) ?? 0 };
+          this.#placePart(shape, formats.get(tensor), bindingBytes);
+        }
+      }
     }
   }
 
@@ -84,20 +98,22 @@ export class WeightStore {
     this.#vectorRanges.set(weight, range);
   }
 
-  #placePart(tensor: string, format: Format | undefined, rows: number, cols: number, bindingBytes: number): void {
-    if (this.#parts.has(tensor)) return; // a tied head
+  #placePart(shape: Omit<PlacedPart, "format" | "blocks" | "chunks">, format: Format | undefined, bindingBytes: number): void {
+    const { tensor, rows, cols, half, rotary } = shape;
     if (format === undefined || !(format in layouts)) throw new TypeError(`Cannot place ${tensor}: the GPU has no kernels for ${format ?? "a missing format"}`);
     const { units, scaleBytes } = layouts[format as GpuFormat], blocks = Math.ceil(cols / 32), pairs = Math.ceil(blocks / 2);
-    const groupData = blocks * units * 512, groupScales = pairs * scaleBytes * groupRows;
-    const chunkRows = Math.floor(bindingBytes / groupData) * groupRows;
-    if (chunkRows === 0) throw new RangeError(`Cannot place ${tensor}: 32 rows take ${groupData} bytes, one binding holds ${bindingBytes}`);
+    const groupRows = half ? 16 : 32, groupData = (half ? pairs : blocks) * units * 512, groupScales = pairs * scaleBytes * groupRows;
+    const unit = 32 * (rotary || 1), chunkRows = Math.floor(bindingBytes / groupData * groupRows / unit) * unit;
+    if (chunkRows === 0) {
+      throw new RangeError(`Cannot place ${tensor}: ${unit} rows take ${unit / groupRows * groupData} bytes, a binding holds ${bindingBytes}`);
+    }
     const chunks: Chunk[] = [];
     for (let firstRow = 0; firstRow < rows; firstRow += chunkRows) {
       const count = Math.min(chunkRows, rows - firstRow), groups = Math.ceil(count / groupRows);
       const data = this.#data.plan(groups * groupData), scales = this.#scales.plan(groups * groupScales);
       chunks.push({ firstRow, rows: count, data: () => this.#data.range(data), scales: () => this.#scales.range(scales) });
     }
-    this.#parts.set(tensor, { tensor, format: format as GpuFormat, rows, cols, blocks, chunks });
+    this.#parts.set(tensor, { tensor, format: format as GpuFormat, rows, cols, blocks, half, rotary, chunks });
     this.#missing.set(tensor, rows);
   }
 
@@ -144,7 +160,7 @@ export class WeightStore {
     if (!Number.isInteger(rows) || firstRow + rows > part.rows) {
       throw new RangeError(`Cannot load ${tensor}: ${bytes.length} bytes at row ${firstRow} are not whole rows of ${stride} bytes within ${part.rows} rows`);
     }
-    const most = Math.max(groupRows, Math.floor(stagingBytes / stride / groupRows) * groupRows);
+    const most = Math.max(rowAlignment, Math.floor(stagingBytes / stride / rowAlignment) * rowAlignment);
     for (const chunk of part.chunks) {
       const end = Math.min(firstRow + rows, chunk.firstRow + chunk.rows);
       for (let row = Math.max(firstRow, chunk.firstRow); row < end; row += most) {
@@ -189,10 +205,34 @@ export class WeightStore {
   }
 }
 
+/** `headDim` of the tensors that make q and k. */
+function rotaryParts(program: Program): Map<string, number> {
+  const found = new Map<string, number>();
+  for (const { op, binds, consts } of program.steps) {
+    if (op !== "ropeStore") continue;
+    const source = program.steps.findLast((step) =>
+      step.op === "normLinear" && step.binds[4] === binds[0] && !found.has((step.binds[2] as Weight).parts[0].tensor)
+    );
+    for (const part of (source!.binds[2] as Weight).parts.slice(0, 2)) found.set(part.tensor, consts.headDim);
+  }
+  return found;
+}
+
+/** Weights whose rows come in groups of 16: the narrow ones that add to the residual. */
+function narrowWeights(program: Program): Set<Weight> {
+  return new Set(program.steps.filter(({ op }) => op === "linearAdd").map(({ binds }) => binds[1] as Weight).filter(({ rows }) => rows < narrowRows));
+}
+
 /** The kernel that packs a part. */
 function packing(part: PlacedPart) {
-  const constants = { inner: part.cols, blocks: part.blocks, row_bytes: rowBytes(part.format, part.cols) };
-  return { name: "pack", parts: ["pack", ...layouts[part.format].pack], access: "urww", constants };
+  const constants = {
+    inner: part.cols,
+    blocks: part.blocks,
+    row_bytes: rowBytes(part.format, part.cols),
+    rotary: part.rotary,
+    half_groups: part.half ? 1 : 0,
+  };
+  return { name: "pack", parts: ["pack", "layout", ...layouts[part.format].pack], access: "urww", constants };
 }
 
 /** The bytes as `writeBuffer` wants them: a multiple of 4, not shared. */

@@ -2,6 +2,7 @@
 override epilogue: u32;
 override activation: u32; // order of `activations` in engine/program.ts
 override has_bias: bool;
+override rotary: u32; // head_dim where this part is q or k, whose rows pack.wgsl reordered; 0 elsewhere
 override bias_first: u32; // where this weight part's biases begin
 override of_outputs: bool; // rows are the batch's outputs, not its tokens
 
@@ -26,10 +27,17 @@ fn activate(x: f32) -> f32 {
 
 fn store(at: u32, o: u32, sum: f32) {
   var value = sum;
-  if (has_bias) { value += bias[bias_first + o]; }
+  if (has_bias) { value += bias[bias_first + bias_index(o)]; }
   switch (epilogue) {
     case 1u: { out[at] += value; }
     case 2u: { out[at] = activate(out[at]) * value; }
     default: { out[at] = value; }
   }
+}
+
+// Biases keep the checkpoint's order: output 2i of a reordered head is value i, output 2i + 1 value i + head_dim / 2.
+fn bias_index(o: u32) -> u32 {
+  if (rotary == 0u) { return o; }
+  let d = o % rotary;
+  return o - d + select(d / 2u + rotary / 2u, d / 2u, (d & 1u) == 0u);
 }

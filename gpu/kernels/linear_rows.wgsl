@@ -1,5 +1,5 @@
 // linear for few rows: out[r][first + o] = epilogue(x[r] * weight^T + bias), float activations, exact dequantized weights.
-// A workgroup makes 32 outputs of one row: lane = output row (weights are stored so that 32 lanes read adjacent 16-byte units), 8 slices of K.
+// A workgroup makes 32 outputs of one row: lane = output row, so that 32 lanes read adjacent 16-byte units, 8 slices of K.
 // The format's part defines dot_block. Twin: wasm/model/src/linear.
 override inner: u32;
 override blocks: u32;     // ceil(inner / 32)
@@ -22,7 +22,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   let slice = thread >> 5u;
   let base = group.y * inner;
   var sum = 0.0;
-  for (var b = slice; b < blocks; b += 8u) { sum += dot_block(group.x, b, lane, base); }
+  for (var b = slice; b < blocks; b += 8u) { sum += dot_block(group.x * 32u + lane, b, base); }
   partial[thread] = sum;
   workgroupBarrier();
   let o = group.x * 32u + lane;

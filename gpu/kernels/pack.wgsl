@@ -1,8 +1,10 @@
-// pack: brings raw rows of a checkpoint (row-major blocks as in a GGUF file, staged as bytes) into the layout that the kernels read: rows in groups of 32,
-// unit v of 16 bytes of (group, block) adjacent for the 32 rows. A thread makes two blocks of a row. The format's part defines pack_pair.
+// pack: brings raw rows of a checkpoint (row-major blocks as in a GGUF file, staged as bytes) into the layout that the kernels read (layout.wgsl).
+// A thread makes two blocks of a row. The format's part defines pack_pair. Rows of q and k change places within their head: the two halves that RoPE
+// rotates with each other become neighbours, so that they meet in one workgroup; dot products of q and k do not care.
 override inner: u32;
 override blocks: u32;
 override row_bytes: u32;
+override rotary: u32; // head_dim of q and k, 0 for everything else
 
 struct Chunk {
   first_row: u32, // where the staged rows go, within this buffer
@@ -26,6 +28,11 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
   let pairs = (blocks + 1u) >> 1u;
   for (var i = id.x; i < chunk.rows * pairs; i += groups.x * 64u) {
     let row = i % chunk.rows;
-    pack_pair(row * row_bytes, chunk.first_row + row, i / chunk.rows, pairs);
+    var place = chunk.first_row + row;
+    if (rotary > 0u) {
+      let d = place % rotary;
+      place += select(2u * d + 1u - rotary, 2u * d, d < rotary / 2u) - d;
+    }
+    pack_pair(row * row_bytes, place, i / chunk.rows);
   }
 }

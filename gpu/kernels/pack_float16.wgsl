@@ -1,5 +1,5 @@
 // 16-bit values (f16, bf16): 4 units a block; past the end of a row zeros.
-fn pack_pair(source: u32, row: u32, pair: u32, pairs: u32) {
+fn pack_pair(source: u32, row: u32, pair: u32) {
   for (var b = 2u * pair; b < min(2u * pair + 2u, blocks); b++) {
     for (var v = 0u; v < 4u; v++) {
       var unit = vec4<u32>(0u);
@@ -7,7 +7,7 @@ fn pack_pair(source: u32, row: u32, pair: u32, pairs: u32) {
         let k = b * 32u + v * 8u + i;
         if (k < inner) { unit[i >> 1u] |= half_at(source + k * 2u) << (16u * (i & 1u)); }
       }
-      weights[(((row >> 5u) * blocks + b) * 4u + v) * 32u + (row & 31u)] = unit;
+      weights[unit_index(row, b, 4u, v)] = unit;
     }
   }
 }

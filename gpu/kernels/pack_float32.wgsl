@@ -1,5 +1,5 @@
 // 32-bit values: 8 units a block; past the end of a row zeros.
-fn pack_pair(source: u32, row: u32, pair: u32, pairs: u32) {
+fn pack_pair(source: u32, row: u32, pair: u32) {
   for (var b = 2u * pair; b < min(2u * pair + 2u, blocks); b++) {
     for (var v = 0u; v < 8u; v++) {
       var unit = vec4<u32>(0u);
@@ -7,7 +7,7 @@ fn pack_pair(source: u32, row: u32, pair: u32, pairs: u32) {
         let k = b * 32u + v * 4u + i;
         if (k < inner) { unit[i] = word_at(source + k * 4u); }
       }
-      weights[(((row >> 5u) * blocks + b) * 8u + v) * 32u + (row & 31u)] = unit;
+      weights[unit_index(row, b, 8u, v)] = unit;
     }
   }
 }

@@ -1,7 +1,7 @@
 // q4_1: 20 bytes a block {f16 d; f16 m; nibbles[16]}.
-fn pack_pair(source: u32, row: u32, pair: u32, pairs: u32) {
+fn pack_pair(source: u32, row: u32, pair: u32) {
   for (var b = 2u * pair; b < min(2u * pair + 2u, blocks); b++) {
-    let at = ((row >> 5u) * blocks + b) * 32u + (row & 31u);
+    let at = unit_index(row, b, 1u, 0u);
     weights[at] = unit_of(source + b * 20u + 4u);
     scales[at] = half_at(source + b * 20u) | (half_at(source + b * 20u + 2u) << 16u);
   }

@@ -1,0 +1,14 @@
+// Where a weight's 16-byte units and scale words lie. Rows come in groups of 32, a lane a row; narrow matrices (see weights.ts) come in groups of 16, where
+// the upper 16 lanes hold the odd blocks, so that more workgroups find work. Unit v of the lanes of (group, block) is adjacent.
+override half_groups: bool = false;
+
+fn unit_index(row: u32, block: u32, units: u32, v: u32) -> u32 {
+  if (half_groups) { return (((row >> 4u) * ((blocks + 1u) >> 1u) + (block >> 1u)) * units + v) * 32u + (row & 15u) + 16u * (block & 1u); }
+  return (((row >> 5u) * blocks + block) * units + v) * 32u + (row & 31u);
+}
+// A word of two f16, for blocks 2 * pair and 2 * pair + 1.
+fn scale_index(row: u32, pair: u32) -> u32 {
+  let pairs = (blocks + 1u) >> 1u;
+  if (half_groups) { return ((row >> 4u) * pairs + pair) * 16u + (row & 15u); }
+  return ((row >> 5u) * pairs + pair) * 32u + (row & 31u);
+}
