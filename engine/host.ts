@@ -51,6 +51,8 @@ export interface TokenizerSpec {
   /** Ids put before and after every text when special tokens are asked for. */
   readonly prefix: readonly number[];
   readonly suffix: readonly number[];
+  /** Offsets leave out the spaces at the ends of a token (ByteLevel's `trim_offsets`); `addPrefixSpace`: but not those at the start of the text. */
+  readonly trimOffsets?: { readonly addPrefixSpace: boolean };
 }
 
 /** One stage of pre-tokenization. */

@@ -4,19 +4,108 @@
 /* tslint:disable */
 /* eslint-disable */
 
+/**
+ * Room in this memory for one piece of a conversion: JavaScript writes the input and reads the output in place.
+ */
+export class Converter {
+    free(): void;
+    [Symbol.dispose](): void;
+    /**
+     * Converts the input, whole blocks of both types.
+     *
+     * Returns the address of the output, valid until the next call; zero when there is no such conversion.
+     */
+    convert(from: string, to: string): number;
+    /**
+     * Index of the first value of the input that is not finite, or -1.
+     */
+    findNonFinite(from: string): number;
+    /**
+     * Makes room for the input and gives its address, valid until the next call.
+     */
+    input(bytes: number): number;
+    constructor();
+}
+
+/**
+ * A tokenizer and the buffers it shares with JavaScript: text and ids go in, ids, offsets and bytes come out.
+ */
 export class Tokenizer {
     free(): void;
     [Symbol.dispose](): void;
+    addDigits(individual: boolean): void;
+    addGpt2(): void;
+    addLlama3(): void;
+    addPrefixSpace(): void;
+    /**
+     * Adds a token that is matched before the text is split; `flags` are those of `added.rs`.
+     */
+    addToken(id: number, content: string, flags: number): void;
+    bytes(): number;
+    /**
+     * Joins the bytes of the written ids. Returns how many there are; they lie at `bytes()`. Ids without a token are left out.
+     */
+    decode(skip_special: boolean): number;
+    /**
+     * As `encode`; start and end of each token in UTF-16 units then lie at `offsets()`.
+     *
+     * With `trim`, spaces at the ends of a token are outside; with `keep_first`, not those at the start of the text.
+     */
+    encodeWithOffsets(length: number, literal: boolean, trim: boolean, keep_first: boolean): number;
+    /**
+     * Encodes the `length` written bytes of UTF-8. Returns the number of tokens, which then lie at `ids()`.
+     */
+    encode(length: number, literal: boolean): number;
+    /**
+     * Makes room for so many ids and returns where: input of `decode`.
+     */
+    idInput(count: number): number;
+    ids(): number;
+    /**
+     * Makes room for so many bytes of input and returns where; the calls below say how many were written.
+     */
+    input(capacity: number): number;
     constructor();
-    reserve(n: number): number;
+    offsets(): number;
+    /**
+     * Takes `length` written bytes: merges `left right` by rank, separated by NUL.
+     * Returns the first that is not made of tokens and makes none, or -1. Ends the construction.
+     */
+    setMerges(length: number, ignore_merges: boolean): number;
+    /**
+     * Takes `length` written bytes: token strings in GPT-2's alphabet by id, separated by NUL. Returns how many there are.
+     */
+    setTokens(length: number): number;
 }
 
 export interface InitOutput {
     readonly memory: WebAssembly.Memory;
+    readonly __wbg_converter_free: (a: number, b: number) => void;
     readonly __wbg_tokenizer_free: (a: number, b: number) => void;
+    readonly converter_convert: (a: number, b: number, c: number, d: number, e: number) => number;
+    readonly converter_findNonFinite: (a: number, b: number, c: number) => number;
+    readonly converter_input: (a: number, b: number) => number;
+    readonly converter_new: () => number;
+    readonly tokenizer_addDigits: (a: number, b: number) => void;
+    readonly tokenizer_addGpt2: (a: number) => void;
+    readonly tokenizer_addLlama3: (a: number) => void;
+    readonly tokenizer_addPrefixSpace: (a: number) => void;
+    readonly tokenizer_addToken: (a: number, b: number, c: number, d: number, e: number) => void;
+    readonly tokenizer_bytes: (a: number) => number;
+    readonly tokenizer_decode: (a: number, b: number) => number;
+    readonly tokenizer_encode: (a: number, b: number, c: number) => number;
+    readonly tokenizer_encodeWithOffsets: (a: number, b: number, c: number, d: number, e: number) => number;
+    readonly tokenizer_idInput: (a: number, b: number) => number;
+    readonly tokenizer_ids: (a: number) => number;
+    readonly tokenizer_input: (a: number, b: number) => number;
     readonly tokenizer_new: () => number;
-    readonly tokenizer_reserve: (a: number, b: number) => number;
+    readonly tokenizer_offsets: (a: number) => number;
+    readonly tokenizer_setMerges: (a: number, b: number, c: number) => number;
+    readonly tokenizer_setTokens: (a: number, b: number) => number;
     readonly __wbindgen_externrefs: WebAssembly.Table;
+    readonly __wbindgen_malloc: (a: number, b: number) => number;
+    readonly __wbindgen_realloc: (a: number, b: number, c: number, d: number) => number;
+    readonly __wbindgen_free: (a: number, b: number, c: number) => void;
     readonly __wbindgen_start: () => void;
 }
 

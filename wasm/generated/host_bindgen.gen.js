@@ -2,6 +2,72 @@
 // deno-lint-ignore-file
 // deno-fmt-ignore-file
 // @ts-self-types="./host_bindgen.gen.d.ts"
+export class Converter {
+    __destroy_into_raw() {
+        const ptr = this.__wbg_ptr;
+        this.__wbg_ptr = 0;
+        ConverterFinalization.unregister(this);
+        return ptr;
+    }
+    free() {
+        const ptr = this.__destroy_into_raw();
+        wasm.__wbg_converter_free(ptr, 0);
+    }
+    /**
+     * Converts the input, whole blocks of both types.
+     *
+     * Returns the address of the output, valid until the next call; zero when there is no such conversion.
+     * @param {string} from
+     * @param {string} to
+     * @returns {number}
+     */
+    convert(from, to) {
+        let ptr0, len0, ptr1, len1;
+        try {
+            ptr0 = passStringToWasm0(from, wasm.__wbindgen_malloc, wasm.__wbindgen_realloc);
+            len0 = WASM_VECTOR_LEN;
+            ptr1 = passStringToWasm0(to, wasm.__wbindgen_malloc, wasm.__wbindgen_realloc);
+            len1 = WASM_VECTOR_LEN;
+        } catch (e) {
+            if (ptr1) { wasm.__wbindgen_free(ptr1, len1 * 1, 1); }
+            if (ptr0) { wasm.__wbindgen_free(ptr0, len0 * 1, 1); }
+            throw e;
+        }
+        const ret = wasm.converter_convert(this.__wbg_ptr, ptr0, len0, ptr1, len1);
+        return ret >>> 0;
+    }
+    /**
+     * Index of the first value of the input that is not finite, or -1.
+     * @param {string} from
+     * @returns {number}
+     */
+    findNonFinite(from) {
+        const ptr0 = passStringToWasm0(from, wasm.__wbindgen_malloc, wasm.__wbindgen_realloc);
+        const len0 = WASM_VECTOR_LEN;
+        const ret = wasm.converter_findNonFinite(this.__wbg_ptr, ptr0, len0);
+        return ret;
+    }
+    /**
+     * Makes room for the input and gives its address, valid until the next call.
+     * @param {number} bytes
+     * @returns {number}
+     */
+    input(bytes) {
+        const ret = wasm.converter_input(this.__wbg_ptr, bytes);
+        return ret >>> 0;
+    }
+    constructor() {
+        const ret = wasm.converter_new();
+        this.__wbg_ptr = ret;
+        ConverterFinalization.register(this, this.__wbg_ptr, this);
+        return this;
+    }
+}
+if (Symbol.dispose) Converter.prototype[Symbol.dispose] = Converter.prototype.free;
+
+/**
+ * A tokenizer and the buffers it shares with JavaScript: text and ids go in, ids, offsets and bytes come out.
+ */
 export class Tokenizer {
     __destroy_into_raw() {
         const ptr = this.__wbg_ptr;
@@ -13,6 +79,99 @@ export class Tokenizer {
         const ptr = this.__destroy_into_raw();
         wasm.__wbg_tokenizer_free(ptr, 0);
     }
+    /**
+     * @param {boolean} individual
+     */
+    addDigits(individual) {
+        wasm.tokenizer_addDigits(this.__wbg_ptr, individual);
+    }
+    addGpt2() {
+        wasm.tokenizer_addGpt2(this.__wbg_ptr);
+    }
+    addLlama3() {
+        wasm.tokenizer_addLlama3(this.__wbg_ptr);
+    }
+    addPrefixSpace() {
+        wasm.tokenizer_addPrefixSpace(this.__wbg_ptr);
+    }
+    /**
+     * Adds a token that is matched before the text is split; `flags` are those of `added.rs`.
+     * @param {number} id
+     * @param {string} content
+     * @param {number} flags
+     */
+    addToken(id, content, flags) {
+        const val2 = +id;
+        const val3 = +flags;
+        const ptr0 = passStringToWasm0(content, wasm.__wbindgen_malloc, wasm.__wbindgen_realloc);
+        const len0 = WASM_VECTOR_LEN;
+        wasm.tokenizer_addToken(this.__wbg_ptr, val2, ptr0, len0, val3);
+    }
+    /**
+     * @returns {number}
+     */
+    bytes() {
+        const ret = wasm.tokenizer_bytes(this.__wbg_ptr);
+        return ret >>> 0;
+    }
+    /**
+     * Joins the bytes of the written ids. Returns how many there are; they lie at `bytes()`. Ids without a token are left out.
+     * @param {boolean} skip_special
+     * @returns {number}
+     */
+    decode(skip_special) {
+        const ret = wasm.tokenizer_decode(this.__wbg_ptr, skip_special);
+        return ret >>> 0;
+    }
+    /**
+     * As `encode`; start and end of each token in UTF-16 units then lie at `offsets()`.
+     *
+     * With `trim`, spaces at the ends of a token are outside; with `keep_first`, not those at the start of the text.
+     * @param {number} length
+     * @param {boolean} literal
+     * @param {boolean} trim
+     * @param {boolean} keep_first
+     * @returns {number}
+     */
+    encodeWithOffsets(length, literal, trim, keep_first) {
+        const ret = wasm.tokenizer_encodeWithOffsets(this.__wbg_ptr, length, literal, trim, keep_first);
+        return ret >>> 0;
+    }
+    /**
+     * Encodes the `length` written bytes of UTF-8. Returns the number of tokens, which then lie at `ids()`.
+     * @param {number} length
+     * @param {boolean} literal
+     * @returns {number}
+     */
+    encode(length, literal) {
+        const ret = wasm.tokenizer_encode(this.__wbg_ptr, length, literal);
+        return ret >>> 0;
+    }
+    /**
+     * Makes room for so many ids and returns where: input of `decode`.
+     * @param {number} count
+     * @returns {number}
+     */
+    idInput(count) {
+        const ret = wasm.tokenizer_idInput(this.__wbg_ptr, count);
+        return ret >>> 0;
+    }
+    /**
+     * @returns {number}
+     */
+    ids() {
+        const ret = wasm.tokenizer_ids(this.__wbg_ptr);
+        return ret >>> 0;
+    }
+    /**
+     * Makes room for so many bytes of input and returns where; the calls below say how many were written.
+     * @param {number} capacity
+     * @returns {number}
+     */
+    input(capacity) {
+        const ret = wasm.tokenizer_input(this.__wbg_ptr, capacity);
+        return ret >>> 0;
+    }
     constructor() {
         const ret = wasm.tokenizer_new();
         this.__wbg_ptr = ret;
@@ -20,11 +179,30 @@ export class Tokenizer {
         return this;
     }
     /**
-     * @param {number} n
      * @returns {number}
      */
-    reserve(n) {
-        const ret = wasm.tokenizer_reserve(this.__wbg_ptr, n);
+    offsets() {
+        const ret = wasm.tokenizer_offsets(this.__wbg_ptr);
+        return ret >>> 0;
+    }
+    /**
+     * Takes `length` written bytes: merges `left right` by rank, separated by NUL.
+     * Returns the first that is not made of tokens and makes none, or -1. Ends the construction.
+     * @param {number} length
+     * @param {boolean} ignore_merges
+     * @returns {number}
+     */
+    setMerges(length, ignore_merges) {
+        const ret = wasm.tokenizer_setMerges(this.__wbg_ptr, length, ignore_merges);
+        return ret;
+    }
+    /**
+     * Takes `length` written bytes: token strings in GPT-2's alphabet by id, separated by NUL. Returns how many there are.
+     * @param {number} length
+     * @returns {number}
+     */
+    setTokens(length) {
+        const ret = wasm.tokenizer_setTokens(this.__wbg_ptr, length);
         return ret >>> 0;
     }
 }
@@ -50,6 +228,9 @@ function __wbg_get_imports() {
     };
 }
 
+const ConverterFinalization = (typeof FinalizationRegistry === 'undefined')
+    ? { register: () => {}, unregister: () => {} }
+    : new FinalizationRegistry(ptr => wasm.__wbg_converter_free(ptr, 1));
 const TokenizerFinalization = (typeof FinalizationRegistry === 'undefined')
     ? { register: () => {}, unregister: () => {} }
     : new FinalizationRegistry(ptr => wasm.__wbg_tokenizer_free(ptr, 1));
@@ -67,6 +248,43 @@ function getUint8ArrayMemory0() {
     return cachedUint8ArrayMemory0;
 }
 
+function passStringToWasm0(arg, malloc, realloc) {
+    if (realloc === undefined) {
+        const buf = cachedTextEncoder.encode(arg);
+        const ptr = malloc(buf.length, 1) >>> 0;
+        getUint8ArrayMemory0().subarray(ptr, ptr + buf.length).set(buf);
+        WASM_VECTOR_LEN = buf.length;
+        return ptr;
+    }
+
+    let len = arg.length;
+    let ptr = malloc(len, 1) >>> 0;
+
+    const mem = getUint8ArrayMemory0();
+
+    let offset = 0;
+
+    for (; offset < len; offset++) {
+        const code = arg.charCodeAt(offset);
+        if (code > 0x7F) break;
+        mem[ptr + offset] = code;
+    }
+    if (offset !== len) {
+        if (offset !== 0) {
+            arg = arg.slice(offset);
+        }
+        ptr = realloc(ptr, len, len = offset + arg.length * 3, 1) >>> 0;
+        const view = getUint8ArrayMemory0().subarray(ptr + offset, ptr + len);
+        const ret = cachedTextEncoder.encodeInto(arg, view);
+
+        offset += ret.written;
+        ptr = realloc(ptr, len, offset, 1) >>> 0;
+    }
+
+    WASM_VECTOR_LEN = offset;
+    return ptr;
+}
+
 let cachedTextDecoder = new TextDecoder('utf-8', { ignoreBOM: true });
 cachedTextDecoder.decode();
 const MAX_SAFARI_DECODE_BYTES = 2146435072;
@@ -80,6 +298,21 @@ function decodeText(bytes) {
     }
     return cachedTextDecoder.decode(bytes);
 }
+
+const cachedTextEncoder = new TextEncoder();
+
+if (!('encodeInto' in cachedTextEncoder)) {
+    cachedTextEncoder.encodeInto = function (arg, view) {
+        const buf = cachedTextEncoder.encode(arg);
+        view.set(buf);
+        return {
+            read: arg.length,
+            written: buf.length
+        };
+    };
+}
+
+let WASM_VECTOR_LEN = 0;
 
 let wasmModule, wasmInstance, wasm;
 function __wbg_finalize_init(instance, module) {

@@ -1,0 +1,268 @@
+//! From text to tokens.
+use super::added::AddedTokens;
+use super::merge::Merger;
+use super::split::{Origin, Splitter};
+use super::unicode::Classes;
+use super::vocabulary::{Key, Vocabulary, NO_TOKEN, PADDING};
+
+/// Slots of the cache of pieces; one entry each, the last to come stays.
+const CACHE_SLOTS: usize = 1 << 14;
+/// Tokens the cache holds in all; it starts anew when they are used up.
+const CACHE_TOKENS: usize = 1 << 18;
+
+#[derive(Clone, Copy, Default)]
+struct Cached {
+    low: u64,
+    /// Zero where nothing is cached.
+    high: u64,
+    start: u32,
+    length: u32,
+}
+
+/// Is a piece that is a token also what the merges make of it?
+#[derive(Clone, Copy, PartialEq)]
+enum Whole {
+    Unknown,
+    Yes,
+    No,
+}
+
+/// Everything that changes while pieces are encoded.
+pub struct PieceEncoder {
+    ignore_merges: bool,
+    /// Is every byte a token?
+    complete: bool,
+    /// By token; empty with `ignore_merges`.
+    whole: Vec<Whole>,
+    merger: Merger,
+    cache: Vec<Cached>,
+    cached_ids: Vec<u32>,
+}
+
+impl PieceEncoder {
+    pub fn new(vocabulary: &Vocabulary, ignore_merges: bool) -> PieceEncoder {
+        PieceEncoder {
+            ignore_merges,
+            complete: (0..=255).all(|byte| vocabulary.byte_id(byte) != NO_TOKEN),
+            whole: if ignore_merges {
+                Vec::new()
+            } else {
+                vec![Whole::Unknown; vocabulary.len()]
+            },
+            merger: Merger::default(),
+            cache: vec![Cached::default(); CACHE_SLOTS],
+            cached_ids: Vec::new(),
+        }
+    }
+
+    /// Appends the tokens of the piece `text[start..end]`.
+    #[inline(always)]
+    fn encode(
+        &mut self,
+        vocabulary: &Vocabulary,
+        text: &[u8],
+        start: usize,
+        end: usize,
+        ids: &mut Vec<u32>,
+    ) {
+        match Vocabulary::key(text, start, end) {
+            Some(key) => {
+                let id = vocabulary.find_key(key);
+                if id != NO_TOKEN && (self.ignore_merges || self.whole[id as usize] == Whole::Yes) {
+                    ids.push(id);
+                } else {
+                    self.encode_short(vocabulary, text, start, end, key, id, ids);
+                }
+            }
+            None => self.encode_long(vocabulary, text, start, end, ids),
+        }
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    fn encode_short(
+        &mut self,
+        vocabulary: &Vocabulary,
+        text: &[u8],
+        start: usize,
+        end: usize,
+        key: Key,
+        id: u32,
+        ids: &mut Vec<u32>,
+    ) {
+        let slot = (key.0 ^ key.1.rotate_left(23)).wrapping_mul(0x9e37_79b9_7f4a_7c15) as usize
+            >> (usize::BITS - CACHE_SLOTS.trailing_zeros());
+        let cached = self.cache[slot];
+        if (cached.low, cached.high) == key {
+            ids.extend_from_slice(
+                &self.cached_ids[cached.start as usize..(cached.start + cached.length) as usize],
+            );
+            return;
+        }
+        let first = ids.len();
+        self.merge(vocabulary, text, start, end, ids);
+        if id != NO_TOKEN && !self.ignore_merges && self.whole[id as usize] == Whole::Unknown {
+            self.whole[id as usize] = if ids[first..] == [id] {
+                Whole::Yes
+            } else {
+                Whole::No
+            };
+        }
+        if self.cached_ids.len() + ids.len() - first > CACHE_TOKENS {
+            self.cached_ids.clear();
+            self.cache.fill(Cached::default());
+        }
+        self.cache[slot] = Cached {
+            low: key.0,
+            high: key.1,
+            start: self.cached_ids.len() as u32,
+            length: (ids.len() - first) as u32,
+        };
+        self.cached_ids.extend_from_slice(&ids[first..]);
+    }
+
+    fn encode_long(
+        &mut self,
+        vocabulary: &Vocabulary,
+        text: &[u8],
+        start: usize,
+        end: usize,
+        ids: &mut Vec<u32>,
+    ) {
+        let id = if self.ignore_merges {
+            vocabulary.find(text, start, end)
+        } else {
+            NO_TOKEN
+        };
+        if id != NO_TOKEN {
+            ids.push(id);
+        } else {
+            self.merge(vocabulary, text, start, end, ids);
+        }
+    }
+
+    /// Merges; bytes that the vocabulary lacks are left out first, as Hugging Face's tokenizers do without an unknown token.
+    fn merge(
+        &mut self,
+        vocabulary: &Vocabulary,
+        text: &[u8],
+        start: usize,
+        end: usize,
+        ids: &mut Vec<u32>,
+    ) {
+        if self.complete {
+            return self.merger.merge(vocabulary, text, start, end, ids);
+        }
+        let mut known: Vec<u8> = text[start..end]
+            .iter()
+            .copied()
+            .filter(|&byte| vocabulary.byte_id(byte) != NO_TOKEN)
+            .collect();
+        let length = known.len();
+        if length == 0 {
+            return;
+        }
+        known.resize(length + PADDING, 0);
+        self.merger.merge(vocabulary, &known, 0, length, ids);
+    }
+}
+
+/// All that stays the same while text is encoded.
+pub struct Tables {
+    pub vocabulary: Vocabulary,
+    pub added: AddedTokens,
+    pub splitter: Splitter,
+    pub classes: Classes,
+}
+
+impl Tables {
+    /// Appends the tokens of `text` (UTF-8 and padding) to `ids` and, when asked for, the range of bytes of each to `spans`.
+    ///
+    /// With `literal`, nothing in the text becomes an added token.
+    pub fn encode(
+        &self,
+        pieces: &mut PieceEncoder,
+        text: &[u8],
+        literal: bool,
+        ids: &mut Vec<u32>,
+        spans: Option<&mut Vec<(u32, u32)>>,
+    ) {
+        let end = text.len() - PADDING;
+        match spans {
+            None => self.cut(text, end, literal, &mut |start, end, id| match id {
+                Some(id) => ids.push(id),
+                None => self.splitter.split(
+                    &self.classes,
+                    text,
+                    start,
+                    end,
+                    &mut |text, start, end, _| {
+                        pieces.encode(&self.vocabulary, text, start, end, ids);
+                    },
+                ),
+            }),
+            Some(spans) => self.cut(text, end, literal, &mut |start, end, id| match id {
+                Some(id) => {
+                    ids.push(id);
+                    spans.push((start as u32, end as u32));
+                }
+                None => self.splitter.split(
+                    &self.classes,
+                    text,
+                    start,
+                    end,
+                    &mut |text, start, end, origin| {
+                        let first = ids.len();
+                        pieces.encode(&self.vocabulary, text, start, end, ids);
+                        self.locate(&text[start..end], start, origin, &ids[first..], spans);
+                    },
+                ),
+            }),
+        }
+    }
+
+    fn cut(
+        &self,
+        text: &[u8],
+        end: usize,
+        literal: bool,
+        sink: &mut impl FnMut(usize, usize, Option<u32>),
+    ) {
+        if literal {
+            sink(0, end, None);
+        } else {
+            self.added
+                .cut(&self.classes, text, 0, end, &mut |start, end, token| {
+                    sink(start, end, token.map(|token| token.id))
+                });
+        }
+    }
+
+    /// Tokens of a piece lie one after the other, but for bytes that the vocabulary lacks.
+    fn locate(
+        &self,
+        piece: &[u8],
+        start: usize,
+        origin: Origin,
+        ids: &[u32],
+        spans: &mut Vec<(u32, u32)>,
+    ) {
+        let mut kept = piece
+            .iter()
+            .enumerate()
+            .filter(|(_, &byte)| self.vocabulary.byte_id(byte) != NO_TOKEN)
+            .map(|(i, _)| i);
+        for &id in ids {
+            let length = self.vocabulary.token(id).len();
+            let first = kept.next().unwrap_or(piece.len());
+            let last = if length > 1 {
+                kept.nth(length - 2).unwrap_or(piece.len())
+            } else {
+                first
+            };
+            spans.push((
+                origin.position(start + first) as u32,
+                origin.position(start + last + 1) as u32,
+            ));
+        }
+    }
+}

@@ -1,0 +1,114 @@
+/**
+ * The tokenizer of the host module.
+ *
+ * @module
+ */
+import type { BpeTokenizer, Detokenizer, Encoding, PreTokenizer, TokenizerSpec } from "../engine/host.ts";
+import { type InitOutput, Tokenizer } from "./generated/host_bindgen.gen.js";
+
+/** Flags of `wasm/host/src/tokenizer/added.rs`. */
+const SPECIAL = 1, SINGLE_WORD = 2, LSTRIP = 4, RSTRIP = 8, NORMALIZED = 16;
+
+const encoder = new TextEncoder();
+
+/** {@link BpeTokenizer} over the Rust one: text goes into its memory once, ids come out once. */
+export class WasmTokenizer implements BpeTokenizer {
+  readonly vocabSize: number;
+  readonly #memory: WebAssembly.Memory;
+  readonly #tokenizer = new Tokenizer();
+  readonly #trimOffsets: TokenizerSpec["trimOffsets"];
+
+  /** @throws {SyntaxError} when a merge joins what is no token, or a split expression cannot be used. */
+  constructor(wasm: InitOutput, spec: TokenizerSpec) {
+    this.#memory = wasm.memory;
+    this.#trimOffsets = spec.trimOffsets;
+    this.vocabSize = spec.addedTokens.reduce((size, token) => Math.max(size, token.id + 1), spec.tokens.length);
+    this.#setTokens(spec);
+    for (const token of spec.addedTokens) {
+      const flags = (token.special ? SPECIAL : 0) | (token.singleWord ? SINGLE_WORD : 0) | (token.lstrip ? LSTRIP : 0) | (token.rstrip ? RSTRIP : 0) |
+        (token.normalized ? NORMALIZED : 0);
+      this.#tokenizer.addToken(token.id, token.content, flags);
+    }
+    spec.split.forEach((stage) => this.#addStage(stage));
+    this.#setMerges(spec);
+  }
+
+  encode(text: string, options: { addedTokens?: boolean; offsets?: boolean } = {}): Encoding {
+    const length = this.#write(text), literal = options.addedTokens === false;
+    if (!options.offsets) return { ids: this.#ids(this.#tokenizer.encode(length, literal)) };
+    const trim = this.#trimOffsets;
+    const count = this.#tokenizer.encodeWithOffsets(length, literal, trim !== undefined, trim?.addPrefixSpace ?? false);
+    return { ids: this.#ids(count), offsets: new Uint32Array(this.#memory.buffer, this.#tokenizer.offsets(), 2 * count).slice() };
+  }
+
+  decode(ids: ArrayLike<number>, options: { skipSpecialTokens?: boolean } = {}): string {
+    return new TextDecoder("utf-8", { ignoreBOM: true }).decode(this.#bytes(ids, options.skipSpecialTokens ?? false));
+  }
+
+  tokenBytes(id: number): Uint8Array {
+    return this.#bytes([id], false).slice();
+  }
+
+  detokenizer(options: { skipSpecialTokens?: boolean } = {}): Detokenizer {
+    const skipSpecialTokens = options.skipSpecialTokens ?? false;
+    // The decoder's own memory of a cut character is the whole state.
+    const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
+    return {
+      push: (id) => decoder.decode(this.#bytes([id], skipSpecialTokens), { stream: true }),
+      flush: () => decoder.decode(),
+      free: () => {},
+    };
+  }
+
+  free(): void {
+    this.#tokenizer.free();
+  }
+
+  #setTokens(spec: TokenizerSpec): void {
+    // Added tokens are matched before anything else; here they would let plain text become one. Single bytes are needed to spell text.
+    const tokens = spec.tokens.slice();
+    for (const { id } of spec.addedTokens) {
+      if (id < tokens.length && tokens[id].length > 1) tokens[id] = "";
+    }
+    const count = this.#tokenizer.setTokens(this.#write(tokens.join("\0")));
+    if (count !== Math.max(tokens.length, 1)) throw new SyntaxError("Cannot read the vocabulary: a token holds the character U+0000");
+  }
+
+  #setMerges(spec: TokenizerSpec): void {
+    const merges = spec.merges.map((merge) => typeof merge === "string" ? merge : `${merge[0]} ${merge[1]}`);
+    const failed = this.#tokenizer.setMerges(this.#write(merges.join("\0")), spec.ignoreMerges);
+    if (failed >= 0) throw new SyntaxError(`Cannot use merge ${failed} (${JSON.stringify(merges[failed])}): it must join two tokens to a third of the vocabulary`);
+  }
+
+  #addStage(stage: PreTokenizer): void {
+    switch (stage.type) {
+      case "llama3":
+        return this.#tokenizer.addLlama3();
+      case "gpt2":
+        return this.#tokenizer.addGpt2();
+      case "digits":
+        return this.#tokenizer.addDigits(stage.individual);
+      case "prefixSpace":
+        return this.#tokenizer.addPrefixSpace();
+      case "regex":
+        throw new SyntaxError(`Cannot split by ${stage.pattern}`);
+    }
+  }
+
+  /** Writes text as UTF-8 into the tokenizer's input, lone surrogates as U+FFFD. Returns the number of bytes. */
+  #write(text: string): number {
+    const capacity = text.length * 3;
+    return encoder.encodeInto(text, new Uint8Array(this.#memory.buffer, this.#tokenizer.input(capacity), capacity)).written;
+  }
+
+  #ids(count: number): Uint32Array {
+    return new Uint32Array(this.#memory.buffer, this.#tokenizer.ids(), count).slice();
+  }
+
+  /** A view that the next call may overwrite. */
+  #bytes(ids: ArrayLike<number>, skipSpecialTokens: boolean): Uint8Array<ArrayBuffer> {
+    new Uint32Array(this.#memory.buffer as ArrayBuffer, this.#tokenizer.idInput(ids.length), ids.length).set(ids);
+    const length = this.#tokenizer.decode(skipSpecialTokens);
+    return new Uint8Array(this.#memory.buffer as ArrayBuffer, this.#tokenizer.bytes(), length);
+  }
+}
