@@ -61,6 +61,8 @@ export type Values<F extends Flags> = { readonly [K in keyof F]?: F[K] extends {
 export interface Parsed<F extends Flags> {
   readonly values: Values<F>;
   readonly positionals: readonly string[];
+  /** Flags that are on the command line itself, not in the environment. */
+  readonly given: ReadonlySet<string>;
 }
 
 /** Name of a flag's environment twin. */
@@ -89,7 +91,7 @@ export function parseFlags<F extends Flags>(args: readonly string[], flags: F, e
       values[name] = flag.multiple ? [readValue(environmentName(name), flag, text)] : readValue(environmentName(name), flag, text);
     }
   }
-  const seen = new Set<string>();
+  const given = new Set<string>();
   for (const token of tokens) {
     if (token.kind === "positional") positionals.push(token.value);
     if (token.kind !== "option") continue;
@@ -99,11 +101,11 @@ export function parseFlags<F extends Flags>(args: readonly string[], flags: F, e
     if (flag.type !== "boolean" && token.value === undefined) throw new UsageError(`${token.rawName} needs a value: ${token.rawName} ${flag.value}`);
     const value = flag.type === "boolean" ? true : readValue(token.rawName, flag, token.value!);
     if (!flag.multiple) values[token.name] = value;
-    else if (seen.has(token.name)) (values[token.name] as unknown[]).push(value);
+    else if (given.has(token.name)) (values[token.name] as unknown[]).push(value);
     else values[token.name] = [value];
-    seen.add(token.name);
+    given.add(token.name);
   }
-  return { values: values as Values<F>, positionals };
+  return { values: values as Values<F>, positionals, given };
 }
 
 /**

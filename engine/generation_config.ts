@@ -61,6 +61,8 @@ export interface GenerationConfig extends GenerationOptions {}
 export interface GenerationContext {
   /** Tokens of the prompt, padding included. */
   readonly promptLength: number;
+  /** Rows of prompts; several may need padding. */
+  readonly batchSize: number;
   readonly maxPositionEmbeddings: number;
 }
 
@@ -103,7 +105,9 @@ export function resolveGeneration(layers: readonly (GenerationOptions | undefine
   const numReturnSequences = merged.numReturnSequences ?? 1;
   checkRanges({ ...merged, doSample, numReturnSequences });
   const eosTokenIds = [merged.eosTokenId ?? []].flat();
-  if (merged.padTokenId === undefined && eosTokenIds.length > 0) warnings.push(`No padTokenId, padding with the first end-of-text token ${eosTokenIds[0]}`);
+  if (merged.padTokenId === undefined && eosTokenIds.length > 0 && context.batchSize > 1) {
+    warnings.push(`No padTokenId, padding with the first end-of-text token ${eosTokenIds[0]}`);
+  }
   return {
     ...merged,
     ...lengths,

@@ -2,7 +2,7 @@ import { assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import { GenerationConfig, resolveGeneration } from "./generation_config.ts";
 import type { GenerationOptions } from "./generation_options.ts";
 
-const context = { promptLength: 10, maxPositionEmbeddings: 64 };
+const context = { promptLength: 10, batchSize: 2, maxPositionEmbeddings: 64 };
 const resolve = (...layers: (GenerationOptions | undefined)[]) => resolveGeneration(layers, context);
 
 Deno.test("defaults are those of Transformers", () => {
@@ -43,10 +43,10 @@ Deno.test("lengths", () => {
   assertEquals(resolve({ maxLength: 12, maxNewTokens: 4 }).maxLength, 14);
   assertStringIncludes(resolve({ maxLength: 12, maxNewTokens: 4 }).warnings[0], "maxNewTokens wins");
   assertEquals(resolve({ minNewTokens: 3 }).minLength, 13);
-  assertEquals(resolveGeneration([], { promptLength: 50, maxPositionEmbeddings: 64 }).maxLength, 64);
+  assertEquals(resolveGeneration([], { promptLength: 50, batchSize: 1, maxPositionEmbeddings: 64 }).maxLength, 64);
   assertThrows(() => resolve({ maxLength: 10 }), RangeError, "raise maxLength, or set maxNewTokens");
   assertThrows(() => resolve({ maxNewTokens: 0 }), RangeError, "maxNewTokens must be at least 1");
-  assertThrows(() => resolveGeneration([], { promptLength: 64, maxPositionEmbeddings: 64 }), RangeError, "shorten the prompt");
+  assertThrows(() => resolveGeneration([], { promptLength: 64, batchSize: 1, maxPositionEmbeddings: 64 }), RangeError, "shorten the prompt");
 });
 
 Deno.test("mistakes name the option and the fix", () => {

@@ -1,0 +1,207 @@
+/**
+ * From the name of a model to weights on a device.
+ *
+ * @module
+ */
+import { type Backend, type CacheType, type CompileOptions, DeviceError, type Executable } from "../engine/backend.ts";
+import type { SmolLM3Config } from "../engine/config.ts";
+import type { Format } from "../engine/formats.ts";
+import { GenerationConfig } from "../engine/generation_config.ts";
+import type { Host } from "../engine/host.ts";
+import { openCheckpoint } from "../engine/loader/checkpoint.ts";
+import { type LoadProgress, loadWeights } from "../engine/loader/load_weights.ts";
+import { planWeights } from "../engine/loader/plan_weights.ts";
+import { resolveSource } from "../engine/loader/source.ts";
+import type { TokenizerFiles } from "../engine/loader/tokenizer_files.ts";
+import type { Program } from "../engine/program.ts";
+import { RopeTable } from "../engine/rope.ts";
+import type { SchedulerOptions } from "../engine/scheduler.ts";
+import { smolLM3 } from "../engine/smollm3.ts";
+import { cacheSize } from "./cache_size.ts";
+import { type DeviceName, openDevice } from "./device.ts";
+
+export type { LoadProgress };
+
+/** Options of `fromPretrained` of every model class. */
+export interface LoadOptions {
+  /** Where the model runs. Default `auto`. */
+  readonly device?: DeviceName;
+  /** Number type of unquantized weights, `auto`: as stored. `float32` keeps the KV cache in float32, too. */
+  readonly dtype?: "auto" | "float32" | "bfloat16" | "float16";
+  /** Quantize matrices while loading. */
+  readonly quantization?: "q8_0" | "q4_0";
+  /** `float32`: exact arithmetic on dequantized weights. `auto`: `int8` where weights are quantized. */
+  readonly activations?: "auto" | "float32" | "int8";
+  /** Threads of the device wasm. Default: as many as the machine has. */
+  readonly threads?: number;
+  /** Branch, tag or commit of a hub id. */
+  readonly revision?: string;
+  /** Access token of the hub. */
+  readonly token?: string;
+  /** Folder of downloaded models. */
+  readonly cacheDir?: string;
+  /** Never touch the network. */
+  readonly localFilesOnly?: boolean;
+  readonly onProgress?: (progress: LoadProgress) => void;
+  /** Ends loading; the promise rejects with the signal's reason. */
+  readonly signal?: AbortSignal;
+
+  /** Number type of the KV cache. Default `f16`, or `f32` with `dtype: "float32"`. */
+  readonly cacheType?: CacheType;
+  /** Bytes of the KV cache. */
+  readonly cacheBytes?: number;
+  /** Most tokens of a sequence, prompt and answer together. Default: the model's context, as far as the KV cache holds it. */
+  readonly maxModelLen?: number;
+  /** Tokens in a block of the KV cache. Default 16. */
+  readonly blockSize?: number;
+  /** Most sequences that are computed at once. Default 16. */
+  readonly maxNumSeqs?: number;
+  /** Most tokens of a step. Default 512. */
+  readonly maxNumBatchedTokens?: number;
+  /** Whether prompts that begin alike share their keys and values. Default true. */
+  readonly enablePrefixCaching?: boolean;
+  /** A device of one's own, in place of {@link LoadOptions.device}. */
+  readonly backend?: Backend;
+}
+
+const knownOptions = new Set<keyof LoadOptions>([
+  ...["device", "dtype", "quantization", "activations", "threads", "revision", "token", "cacheDir", "localFilesOnly", "onProgress", "signal"] as const,
+  ...["cacheType", "cacheBytes", "maxModelLen", "blockSize", "maxNumSeqs", "maxNumBatchedTokens", "enablePrefixCaching", "backend"] as const,
+]);
+
+/** A program on a device, with what running it takes. */
+export interface CompiledModel {
+  readonly config: SmolLM3Config;
+  readonly program: Program;
+  readonly backend: Backend;
+  readonly executable: Executable;
+  readonly compileOptions: CompileOptions;
+  readonly schedulerOptions: SchedulerOptions;
+  readonly rope: RopeTable;
+}
+
+/** A model that is ready to run. */
+export interface LoadedModel extends CompiledModel {
+  /** What it was loaded from. */
+  readonly name: string;
+  /** Sampler, tokenizers and conversions. */
+  readonly host: Host;
+  /** `config.json`, or what a GGUF file says in its place. */
+  readonly configJson: Readonly<Record<string, unknown>>;
+  /** `generation_config.json`. */
+  readonly generationConfig: GenerationConfig;
+  readonly tokenizerFiles: TokenizerFiles;
+}
+
+/**
+ * Loads a model.
+ *
+ * @param source A folder in Transformers format, a `.gguf` file, a hub id, or `embedded`.
+ * @throws {TypeError} when an option is unknown or a file is not what it should be; the message names it.
+ * @throws {DeviceError} when the device is missing or too small.
+ */
+export async function loadModel(source: string, options: LoadOptions = {}): Promise<LoadedModel> {
+  const { signal, dtype, quantization, onProgress } = options;
+  checkLoadOptions(options);
+  signal?.throwIfAborted();
+  const [backend, host, checkpoint] = await Promise.all([
+    options.backend ?? openDevice(options.device ?? "auto"),
+    import("../wasm/host.ts").then(({ loadHost }) => loadHost()),
+    resolveSource(source, { revision: options.revision, cacheDir: options.cacheDir }).then(openCheckpoint),
+  ]);
+  let executable: Executable | undefined;
+  try {
+    const { config } = checkpoint, program = smolLM3(config);
+    const plan = planWeights(program, checkpoint, backend.formats, { dtype, quantization });
+    signal?.throwIfAborted();
+    const compiled = await compileModel(backend, config, program, plan, options);
+    executable = compiled.executable;
+    await loadWeights(program, checkpoint, plan, host.codec, executable, { onProgress, signal });
+    const { name, configJson, tokenizer: tokenizerFiles } = checkpoint;
+    return { ...compiled, name, host, configJson, tokenizerFiles, generationConfig: GenerationConfig.fromJson(checkpoint.generationConfig) };
+  } catch (error) {
+    executable?.close();
+    throw error;
+  } finally {
+    checkpoint.close();
+  }
+}
+
+/**
+ * Compiles a model's program; its weights are still to be written.
+ *
+ * @param formats Format of each tensor.
+ */
+export async function compileModel(
+  backend: Backend,
+  config: SmolLM3Config,
+  program: Program,
+  formats: ReadonlyMap<string, Format>,
+  options: LoadOptions,
+): Promise<CompiledModel> {
+  const { blockSize = 16, maxNumSeqs = 16, enablePrefixCaching = true, maxModelLen, cacheType = options.dtype === "float32" ? "f32" : "f16" } = options;
+  const maxNumBatchedTokens = options.maxNumBatchedTokens ?? Math.max(512, maxNumSeqs);
+  const isQuantized = [...formats.values()].some((format) => format.startsWith("q"));
+  const { activations = "auto" } = options;
+  let { cacheBytes } = options;
+  while (true) {
+    const size = cacheSize(program, contextOf(config), { blockSize, maxNumSeqs, cacheType, cacheBytes, maxModelLen });
+    const compileOptions: CompileOptions = {
+      maxRows: maxNumBatchedTokens,
+      maxOutputs: Math.max(maxNumSeqs, Math.min(maxNumBatchedTokens, Math.floor(maxLogitsBytes / 4 / config.vocabSize))),
+      maxSequences: maxNumSeqs,
+      maxContext: size.maxModelLen,
+      blockSize,
+      blocks: size.blocks,
+      cacheType,
+      activations: activations === "auto" ? isQuantized ? "int8" : "float32" : activations,
+      formats,
+      threads: options.threads ?? navigator.hardwareConcurrency,
+    };
+    try {
+      const executable = await backend.compile(program, compileOptions);
+      const schedulerOptions = { blocks: size.blocks, blockSize, maxNumSeqs, maxNumBatchedTokens, maxContext: size.maxModelLen, enablePrefixCaching };
+      return { config, program, backend, executable, compileOptions, schedulerOptions, rope: new RopeTable(config) };
+    } catch (error) {
+      // A size of our own choosing gives way where the device is small.
+      const isOurs = options.cacheBytes === undefined && maxModelLen === undefined;
+      if (!(error instanceof DeviceError) || !isOurs || size.blocks * blockSize < 2 * leastTokens) throw error;
+      cacheBytes = size.bytes / 2;
+    }
+  }
+}
+
+/** Most bytes of logits of one step; more wanted ones are computed in more steps. */
+const maxLogitsBytes = 64 * 2 ** 20;
+/** A KV cache of default size is not made smaller than this. */
+const leastTokens = 1024;
+
+/** Tokens that a model was made for. Dynamic RoPE goes on past the length of training. */
+export function contextOf({ maxPositionEmbeddings, rope }: SmolLM3Config): number {
+  return rope.ropeType === "dynamic" ? Math.floor(maxPositionEmbeddings * (rope.factor ?? 1)) : maxPositionEmbeddings;
+}
+
+function checkLoadOptions(options: LoadOptions): void {
+  for (const name of Object.keys(options)) {
+    if (!knownOptions.has(name as keyof LoadOptions)) throw new TypeError(`Unknown load option ${name}, choose from ${[...knownOptions].join(", ")}`);
+  }
+  const oneOf = (name: keyof LoadOptions, allowed: readonly string[]) => {
+    const value = options[name];
+    if (value !== undefined && !(typeof value === "string" && allowed.includes(value))) {
+      throw new TypeError(
+        `Load option ${name} must be one of ${allowed.join(", ")}, got ${typeof value === "object" ? "an object, which is not supported yet" : value}`,
+      );
+    }
+  };
+  oneOf("device", ["auto", "webgpu", "wasm"]);
+  oneOf("dtype", ["auto", "float32", "bfloat16", "float16"]);
+  oneOf("quantization", ["q8_0", "q4_0"]);
+  oneOf("activations", ["auto", "float32", "int8"]);
+  oneOf("cacheType", ["f32", "f16", "bf16"]);
+  for (const name of ["threads", "blockSize", "maxNumSeqs", "maxNumBatchedTokens", "maxModelLen", "cacheBytes"] as const) {
+    const value = options[name];
+    if (value !== undefined && !(Number.isSafeInteger(value) && value >= 1)) {
+      throw new RangeError(`Load option ${name} must be a whole number of at least 1, got ${value}`);
+    }
+  }
+}

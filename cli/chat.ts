@@ -1,0 +1,109 @@
+/**
+ * `smolder chat`: a conversation in the terminal.
+ *
+ * @module
+ */
+import type { CausalLM } from "../api/causal_lm.ts";
+import { answer, generationOptions } from "./answer.ts";
+import { ChatSession } from "./chat_session.ts";
+import { conversationTokens } from "./conversation.ts";
+import { commonFlags, describeFlags, parseFlags, samplingFlags, threadsFlag } from "./flags.ts";
+import { LineReader } from "./line_reader.ts";
+import { loadCausalLM } from "./load.ts";
+import { styled, writeError, writeOut } from "./terminal.ts";
+import { UsageError } from "./usage_error.ts";
+
+const flags = { ...samplingFlags, ...threadsFlag, ...commonFlags } as const;
+
+const help = `smolder chat [SOURCE] [FLAGS]: a conversation in the terminal; /help there lists its commands
+
+${describeFlags(flags)}
+`;
+
+/** @returns Exit status. */
+export async function chat(args: readonly string[]): Promise<number> {
+  const { values, positionals } = parseFlags(args, flags, (name) => Deno.env.get(name));
+  if (values.help) return writeOut(help), 0;
+  if (positionals.length > 1) throw new UsageError(`Unexpected argument ${positionals[1]}: chat takes one SOURCE`);
+  if (values.think && values["no-think"]) throw new UsageError("Give --think or --no-think, not both");
+  const source = positionals[0] ?? values.model ?? "embedded";
+
+  let interrupt = new AbortController();
+  const lines = new LineReader(() => interrupt.abort());
+  try {
+    await using model = await loadCausalLM(values, interrupt.signal, source);
+    const { "max-new-tokens": maxNewTokens, temperature, "top-k": topK, "top-p": topP, "min-p": minP, seed, stop } = values;
+    const session = new ChatSession({
+      parameters: { "max-new-tokens": maxNewTokens, temperature, "top-k": topK, "top-p": topP, "min-p": minP, seed, stop },
+      system: values.system,
+      think: values.think ? true : values["no-think"] ? false : undefined,
+      about: () => `Model: ${source} on ${model.device}, context ${model.maxModelLen} tokens`,
+    });
+    note(`${source} on ${model.device}, context ${model.maxModelLen} tokens. /help lists the commands, Ctrl+D leaves`);
+    let wasInterrupted = false;
+    while (true) {
+      const message = await readMessage(lines);
+      if (message === null) return 0;
+      if (message === "interrupted") {
+        if (wasInterrupted) return 130;
+        wasInterrupted = true;
+        note("\nCtrl+C again, or Ctrl+D, leaves");
+        continue;
+      }
+      wasInterrupted = false;
+      if (message.trim() === "") continue;
+      const outcome = session.take(message);
+      if (outcome.kind === "leave") return 0;
+      if (outcome.kind === "reply") note(outcome.text);
+      else await turn(model, session, outcome.text, (interrupt = new AbortController()).signal);
+    }
+  } catch (error) {
+    if (interrupt.signal.aborted) return 130;
+    throw error;
+  } finally {
+    lines.close();
+  }
+}
+
+/** One message and its answer. */
+async function turn(model: CausalLM, session: ChatSession, text: string, signal: AbortSignal): Promise<void> {
+  session.messages.push({ role: "user", content: text });
+  const promptTokenIds = conversationTokens(await model.tokenizer(), session.conversation, session.think);
+  const room = model.maxModelLen - promptTokenIds.length;
+  if (room < 1) {
+    session.messages.pop();
+    return note(`The conversation has ${promptTokenIds.length} tokens, the context holds ${model.maxModelLen}: /clear starts over, or shorten the message`);
+  }
+  const options = generationOptions(session.parameters as Parameters<typeof generationOptions>[0]);
+  const stop = session.parameters.stop as string[] | undefined;
+  const result = await answer(model, promptTokenIds, { ...options, maxNewTokens: Math.min(options.maxNewTokens ?? room, room), stop, signal }, {
+    onAnswer: writeOut,
+    onReasoning: (reasoning) => writeError(styled("dim", reasoning)),
+  });
+  writeOut("\n");
+  session.messages.push({ role: "assistant", content: result.answer });
+  if (result.finishReason === "aborted") note("Stopped");
+  else if (result.finishReason === "length") {
+    note(result.tokenIds.length >= room ? "The context is full: /clear starts over" : "The answer was cut: /set parameter max-new-tokens allows more");
+  }
+}
+
+/** A line, or the lines between two `"""`. */
+async function readMessage(lines: LineReader): Promise<string | null | "interrupted"> {
+  const first = await lines.next("> ");
+  if (first === null || first === "interrupted") return first;
+  if (!first.line.trimStart().startsWith('"""')) return first.line;
+  let text = first.line.trimStart().slice(3);
+  while (!text.trimEnd().endsWith('"""')) {
+    const next = await lines.next(". ");
+    if (next === "interrupted") return next;
+    if (next === null) return text;
+    text += `\n${next.line}`;
+  }
+  return text.trimEnd().slice(0, -3).replace(/^\n|\n$/g, "");
+}
+
+/** What is said about the conversation, not in it. */
+function note(text: string): void {
+  writeError(styled("dim", text) + "\n");
+}
