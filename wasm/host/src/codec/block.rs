@@ -79,10 +79,23 @@ impl Block {
     pub fn to_q4_0(&self, count: usize, out: &mut [u8]) {
         for (i, out) in out.chunks_exact_mut(18).take(count / 32).enumerate() {
             out[..2].copy_from_slice(&f32_to_f16(self.scale).to_le_bytes());
-            let quants = &self.quants[32 * i..32 * i + 32];
-            for j in 0..16 {
-                out[2 + j] = (quants[j] + 8) as u8 | ((quants[j + 16] + 8) as u8) << 4;
-            }
+            self.pack_nibbles(i, 8, &mut out[2..]);
+        }
+    }
+
+    /// Its `count` values as q4_1: same whole numbers, which lie in 0..=15, scales and minimums rounded to f16. Two groups must share theirs.
+    pub fn to_q4_1(&self, count: usize, out: &mut [u8]) {
+        for (i, out) in out.chunks_exact_mut(20).take(count / 32).enumerate() {
+            out[..2].copy_from_slice(&f32_to_f16(self.scale * self.factors[2 * i]).to_le_bytes());
+            out[2..4].copy_from_slice(&f32_to_f16(-self.minimums[2 * i]).to_le_bytes());
+            self.pack_nibbles(i, 0, &mut out[4..]);
+        }
+    }
+
+    fn pack_nibbles(&self, block: usize, offset: i8, out: &mut [u8]) {
+        let (low, high) = self.quants[32 * block..32 * block + 32].split_at(16);
+        for (out, (low, high)) in out.iter_mut().zip(low.iter().zip(high)) {
+            *out = (low + offset) as u8 | ((high + offset) as u8) << 4;
         }
     }
 

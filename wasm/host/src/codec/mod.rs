@@ -60,12 +60,16 @@ pub fn convert(from: StorageType, to: StorageType, bytes: &[u8], out: &mut [u8])
     true
 }
 
-/// Whether `to` can hold the whole numbers of `from`; only the scale may be rounded (to f16), by iq4_xs and iq2_xxs.
+/// Whether `to` can hold the whole numbers of `from`. The scales stay, or are rounded to f16 where a block of `from` has factors as well.
 pub fn reencodes(from: StorageType, to: StorageType) -> bool {
     match to {
-        Q8_0 => matches!(from, Q4_0 | Q5_0 | Iq4Nl | Iq4Xs | Iq2Xxs | Mxfp4),
+        Q8_0 => matches!(
+            from,
+            Q4_0 | Q5_0 | Iq4Nl | Iq4Xs | Iq2Xxs | Iq3Xxs | Iq3S | Iq1S | Tq1_0 | Tq2_0 | Mxfp4
+        ),
         Q6K => matches!(from, Q3K | Iq3Xxs | Iq3S | Iq1S | Iq1M),
         Q4_0 => matches!(from, Tq1_0 | Tq2_0),
+        Q4_1 => from == Q4K,
         _ => false,
     }
 }
@@ -78,6 +82,7 @@ fn reencode(from: StorageType, to: StorageType, bytes: &[u8], out: &mut [u8]) {
         match to {
             Q8_0 => block.to_q8_0(count, out),
             Q4_0 => block.to_q4_0(count, out),
+            Q4_1 => block.to_q4_1(count, out),
             _ => block.to_q6_k(out),
         }
     }
