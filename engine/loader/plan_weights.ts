@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { nativeFormat } from "../conversion.ts";
 import { type Format, type StorageType, storageTypes } from "../formats.ts";
 import type { Program } from "../program.ts";
 import type { Checkpoint } from "./checkpoint.ts";
@@ -82,10 +83,5 @@ function checkTensor({ name, isVector, rows, cols }: ProgramTensor, checkpoint: 
 function matrixFormat(from: StorageType, cols: number, formats: ReadonlySet<Format>, { dtype = "auto", quantization }: PlanOptions): Format {
   if (quantization !== undefined && cols % storageTypes[quantization][0] === 0) return quantization;
   const wanted: StorageType = dtype === "auto" ? from : floats[dtype][from] ?? from;
-  return nativeFormat(wanted, formats, cols);
-}
-
-/** The type itself where the backend has it, otherwise f32. */
-function nativeFormat(type: StorageType, formats: ReadonlySet<Format>, _cols: number): Format {
-  return [...formats].find((format) => format === type) ?? "f32";
+  return nativeFormat(wanted, formats);
 }
