@@ -97,8 +97,8 @@ export class WasmTokenizer implements BpeTokenizer {
 
   /** Writes text as UTF-8 into the tokenizer's input, lone surrogates as U+FFFD. Returns the number of bytes. */
   #write(text: string): number {
-    const capacity = text.length * 3;
-    return encoder.encodeInto(text, new Uint8Array(this.#memory.buffer, this.#tokenizer.input(capacity), capacity)).written;
+    const capacity = text.length * 3, address = this.#tokenizer.input(capacity); // may grow the memory: its buffer comes after
+    return encoder.encodeInto(text, new Uint8Array(this.#memory.buffer, address, capacity)).written;
   }
 
   #ids(count: number): Uint32Array {
@@ -107,7 +107,8 @@ export class WasmTokenizer implements BpeTokenizer {
 
   /** A view that the next call may overwrite. */
   #bytes(ids: ArrayLike<number>, skipSpecialTokens: boolean): Uint8Array<ArrayBuffer> {
-    new Uint32Array(this.#memory.buffer as ArrayBuffer, this.#tokenizer.idInput(ids.length), ids.length).set(ids);
+    const address = this.#tokenizer.idInput(ids.length);
+    new Uint32Array(this.#memory.buffer, address, ids.length).set(ids);
     const length = this.#tokenizer.decode(skipSpecialTokens);
     return new Uint8Array(this.#memory.buffer as ArrayBuffer, this.#tokenizer.bytes(), length);
   }
