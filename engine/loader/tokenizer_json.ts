@@ -49,7 +49,9 @@ function readVocabulary(model: Fields): string[] {
   let size = 0;
   for (const [token, id] of vocabulary) {
     if (typeof id !== "number" || !Number.isInteger(id) || id < 0 || id >= most) {
-      throw new RangeError(`Cannot read ${model.file}: the id of token ${describe(token)} in model.vocab must be a whole number below ${most}, got ${describe(id)}`);
+      throw new RangeError(
+        `Cannot read ${model.file}: the id of token ${describe(token)} in model.vocab must be a whole number below ${most}, got ${describe(id)}`,
+      );
     }
     size = Math.max(size, id + 1);
   }
@@ -60,7 +62,9 @@ function readVocabulary(model: Fields): string[] {
 
 /** Both spellings: `"a b"` and `["a", "b"]`. */
 function readMerges(model: Fields): TokenizerSpec["merges"] {
-  if (!model.has("merges")) throw new TypeError(`Cannot read ${model.file}: the key model.merges is missing, and without merges a BPE vocabulary cannot be used`);
+  if (!model.has("merges")) {
+    throw new TypeError(`Cannot read ${model.file}: the key model.merges is missing, and without merges a BPE vocabulary cannot be used`);
+  }
   const merges = model.json.merges;
   const isPair = (merge: unknown) => Array.isArray(merge) && merge.length === 2 && typeof merge[0] === "string" && typeof merge[1] === "string";
   if (!Array.isArray(merges)) throw new TypeError(`Cannot read ${model.file}: model.merges must be a list, got ${describe(merges)}`);
