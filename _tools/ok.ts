@@ -80,7 +80,7 @@ async function run(stage: Stage): Promise<Counts> {
   const failed = counts.failed > 0 || success ? counts.failed : 1;
   const refused = inCI ? counts.skipped : 0;
   line(failed + refused > 0 ? "FAILED" : "ok", `${counts.passed} passed, ${failed} failed, ${counts.skipped} skipped`);
-  if (failed > 0) console.log(output.trimEnd().replace(/^/gm, "  | "));
+  if (failed > 0) console.log(output.replace(/^(Check|Download|Task) .*\n/gm, "").trimEnd().replace(/^/gm, "  | "));
   for (const name of skippedTests(output)) console.log(`  skipped: ${name}`);
   return { passed: counts.passed, failed: failed + refused, skipped: counts.skipped };
 }
