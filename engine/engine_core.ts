@@ -66,8 +66,11 @@ export class EngineCore {
 
   /** @throws {RangeError} when a size of the scheduler is out of range. */
   constructor(parts: EngineCoreParts) {
+    const { rope, scheduler: { maxContext, enablePrefixCaching } } = parts;
+    // Where frequencies depend on the length of the whole text, keys of equal tokens differ between requests.
+    const canShare = rope.inverseFrequencies(1).join() === rope.inverseFrequencies(maxContext).join();
     this.#parts = parts;
-    this.scheduler = new Scheduler(parts.scheduler);
+    this.scheduler = new Scheduler({ ...parts.scheduler, enablePrefixCaching: enablePrefixCaching && canShare });
     this.#runner = new ModelRunner(parts.executable, parts.rope, parts.sampler, parts.vocabSize, parts.scheduler.maxNumBatchedTokens);
   }
 

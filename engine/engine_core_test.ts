@@ -63,6 +63,33 @@ Deno.test("a cache too small for all makes some start over; answers stay the sam
   assertIdle();
 });
 
+Deno.test("texts whose rotations depend on their length share nothing", async () => {
+  const rope = { ...fakeRope, inverseFrequencies: (length: number) => Float32Array.of(1 / length) };
+  const { core } = setUp({}, { rope });
+  for (let i = 0; i < 2; i++) assertEquals((await core.add({ promptTokenIds: prompts[3], samplingParams: greedy() }).result()).numCachedTokens, 0);
+  const { core: sharing } = setUp();
+  for (let i = 0; i < 2; i++) assertEquals((await sharing.add({ promptTokenIds: prompts[3], samplingParams: greedy() }).result()).numCachedTokens, 32 * i);
+});
+
+Deno.test("rotations do not depend on how a prompt is cut or computed again", async () => {
+  const seen = new Map<number, number>();
+  const rope: typeof fakeRope = {
+    ...fakeRope,
+    fill(out, row, position, sequenceLength) {
+      assertEquals(sequenceLength, seen.get(position) ?? sequenceLength);
+      seen.set(position, sequenceLength);
+      fakeRope.fill(out, row, position, sequenceLength);
+    },
+  };
+  const { core } = setUp({ blocks: 12 }, { rope });
+  const requests = [0, 1].map((first) =>
+    core.add({ promptTokenIds: Array(19).fill(first), samplingParams: greedy({ maxTokens: 13, ignoreEos: true }) }).result()
+  );
+  await Promise.all(requests);
+  assert(core.metrics().preemptions > 0);
+  assertEquals([seen.get(0), seen.get(18), seen.get(19), seen.get(30), seen.size], [19, 19, 20, 31, 31]);
+});
+
 Deno.test("kinds of streams: everything so far, a token at a time, only the end", async () => {
   const { core, assertIdle } = setUp();
   const prompt = [1, 2, 3], answer = alone(prompt, 6);

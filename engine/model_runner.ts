@@ -9,8 +9,8 @@ import type { SampledToken, Sampler, SamplerRow } from "./host.ts";
 import type { RopeTable } from "./rope.ts";
 import type { ScheduledStep } from "./scheduled_step.ts";
 
-/** What of a {@link RopeTable} the runner needs. */
-export type RopeRows = Pick<RopeTable, "headDim" | "fill">;
+/** What of a {@link RopeTable} running needs. */
+export type RopeRows = Pick<RopeTable, "headDim" | "fill" | "inverseFrequencies">;
 
 /** Runs steps: makes a `Batch` of each, executes it, and draws tokens from the logits as each request asks. */
 export class ModelRunner {

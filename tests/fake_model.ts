@@ -15,6 +15,7 @@ export type FakeSizes = Pick<CompileOptions, "blocks" | "blockSize" | "maxRows" 
 /** Rotations that are just the position. */
 export const fakeRope: RopeRows = {
   headDim: 2,
+  inverseFrequencies: () => Float32Array.of(1),
   fill(out, row, position, sequenceLength) {
     out[row * 2] = position;
     out[row * 2 + 1] = sequenceLength;
