@@ -37,6 +37,12 @@ export class Arena {
     return this.#places.push({ buffer, offset, size }) - 1;
   }
 
+  /** The next ranges, `bytes` in all, are to lie in one buffer if that is possible. */
+  keepTogether(bytes: number): void {
+    const last = this.#sizes.at(-1);
+    if (last !== undefined && last > 0 && last + bytes > this.#limitBytes && bytes <= this.#limitBytes) this.#sizes.push(0);
+  }
+
   /** Bytes of all buffers. */
   get bytes(): number {
     return this.#sizes.reduce((sum, size) => sum + size, 0);

@@ -16,6 +16,10 @@ export interface Gpu {
   /** Storage that other workgroups of the same dispatch see; what a grid-wide barrier needs. */
   readonly coherent: boolean;
   readonly timestamps: boolean;
+  /** Lanes of a subgroup, 0 when it varies or is not known. */
+  readonly subgroupSize: number;
+  /** Workgroups of 512 threads that are resident together: one a multiprocessor; 0 when not known. */
+  readonly workgroups: number;
   /** Rejects when the device is lost or reports an error that nobody caught; never resolves. */
   readonly failed: Promise<never>;
 }
@@ -59,6 +63,13 @@ export async function requestGpu(): Promise<Gpu> {
     subgroups: granted.includes("subgroups"),
     coherent: granted.includes("wgpu-memory-decoration-coherent"),
     timestamps: granted.includes("timestamp-query"),
+    subgroupSize: adapter.info.subgroupMinSize === adapter.info.subgroupMaxSize ? adapter.info.subgroupMinSize : 0,
+    workgroups: multiprocessors(adapter.info.description),
     failed,
   };
+}
+
+/** Multiprocessors of the GPUs on which the persistent walk was measured; WebGPU does not tell. */
+function multiprocessors(description: string): number {
+  return /H[12]00/.test(description) ? 132 : 0;
 }

@@ -6,9 +6,11 @@
 import { type CompileOptions, DeviceError, type Executable } from "../engine/backend.ts";
 import type { Batch } from "../engine/batch.ts";
 import type { Buffer, Cache, Program, RowKind } from "../engine/program.ts";
+import { Arena } from "./arena.ts";
 import { BatchInputs } from "./batch_inputs.ts";
 import type { Gpu } from "./device.ts";
 import { type Dispatch, lower } from "./lower.ts";
+import { type DecodeRequest, PersistentDecode } from "./persistent_decode.ts";
 import { Pipelines } from "./pipelines.ts";
 import { Readback } from "./readback.ts";
 import { WeightStore } from "./weights.ts";
@@ -39,6 +41,7 @@ export class GpuExecutable implements Executable {
   readonly #others: GPUBuffer[];
   readonly #ready: Ready[];
   readonly #readback: Readback;
+  readonly #walk: PersistentDecode | string;
   #closed = false;
 
   private constructor(parts: {
@@ -50,6 +53,7 @@ export class GpuExecutable implements Executable {
     others: GPUBuffer[];
     ready: Ready[];
     readback: Readback;
+    walk: PersistentDecode | string;
   }) {
     this.#gpu = parts.gpu;
     this.#program = parts.program;
@@ -59,6 +63,7 @@ export class GpuExecutable implements Executable {
     this.#others = parts.others;
     this.#ready = parts.ready;
     this.#readback = parts.readback;
+    this.#walk = parts.walk;
   }
 
   /** @throws {DeviceError} when the device is too small or a kernel does not compile. */
@@ -75,7 +80,8 @@ ${gpu.name} binds ${bindingBytes}; ask for at most ${most} blocks`);
     const weights = new WeightStore(program, options.formats, bindingBytes), pipelines = new Pipelines(device);
     const inputs = new BatchInputs(device, options, program.caches[0]?.headDim ?? 0);
     const buffers = program.buffers.map((buffer) => storage(buffer.name, rowsOf(buffer.rows, options) * buffer.cols * 4));
-    const caches = new Map(program.caches.map((cache) => [cache, storage(`kv[${cache.layer}]`, cacheBytes(cache, options))]));
+    const cacheArena = new Arena(bindingBytes), places = new Map(program.caches.map((cache) => [cache, cacheArena.plan(cacheBytes(cache, options))]));
+    cacheArena.allocate(device, "kv");
     const normed: Record<RowKind, GPUBuffer> = {
       tokens: storage("normed", options.maxRows * widest(program) * 4),
       outputs: storage("normed outputs", options.maxOutputs * widest(program) * 4),
@@ -88,7 +94,7 @@ ${gpu.name} binds ${bindingBytes}; ask for at most ${most} blocks`);
       normed,
       nothing,
       buffer: (buffer: Buffer) => buffers[buffer.id],
-      cache: (cache: Cache) => caches.get(cache)!,
+      cache: (cache: Cache) => cacheArena.range(places.get(cache)!),
     };
     const outOfMemory = await device.popErrorScope();
     if (outOfMemory) {
@@ -102,6 +108,7 @@ ${gpu.name} binds ${bindingBytes}; ask for at most ${most} blocks`);
       }),
     );
     await weights.prepare();
+    const walk = await PersistentDecode.create(gpu, program, options, memory, pipelines, gpu.workgroups);
     const readback = await Readback.create(device, options.maxOutputs * program.logits.cols * 4);
     return new GpuExecutable({
       gpu,
@@ -109,9 +116,10 @@ ${gpu.name} binds ${bindingBytes}; ask for at most ${most} blocks`);
       inputs,
       weights,
       buffers,
-      others: [...caches.values(), normed.tokens, normed.outputs, nothing],
+      others: [...cacheArena.buffers, normed.tokens, normed.outputs, nothing],
       ready,
       readback,
+      walk,
     });
   }
 
@@ -131,6 +139,18 @@ ${gpu.name} binds ${bindingBytes}; ask for at most ${most} blocks`);
     this.#gpu.device.queue.submit([encoder.finish()]);
     if (outputs === 0) return new Float32Array(0);
     return new Float32Array(await this.#guard(this.#readback.read(outputs * this.#program.logits.cols * 4)));
+  }
+
+  /** Why tokens are not decoded by the persistent walk; undefined when they are. */
+  get whyNotPersistent(): string | undefined {
+    return typeof this.#walk === "string" ? this.#walk : undefined;
+  }
+
+  /** See {@link PersistentDecode.decode}. */
+  decode(request: DecodeRequest): Promise<Uint32Array> {
+    if (this.#closed) throw new DeviceError("Cannot decode: the executable is closed");
+    if (typeof this.#walk === "string") throw new DeviceError(`Cannot decode by the persistent walk: ${this.#walk}`);
+    return this.#guard(this.#walk.decode(request));
   }
 
   /** Runs steps `first` up to but not including `end`, so that a test can look at what each of them wrote. */
@@ -189,6 +209,7 @@ ${gpu.name} binds ${bindingBytes}; ask for at most ${most} blocks`);
     this.#inputs.destroy();
     this.#weights.destroy();
     this.#readback.destroy();
+    if (typeof this.#walk !== "string") this.#walk.destroy();
     for (const buffer of [...this.#buffers, ...this.#others]) buffer.destroy();
   }
 

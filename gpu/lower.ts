@@ -6,6 +6,7 @@
  */
 import type { CompileOptions } from "../engine/backend.ts";
 import type { Buffer, Cache, Program, RowKind, Step, Weight } from "../engine/program.ts";
+import type { Range } from "./arena.ts";
 import type { BatchInputs } from "./batch_inputs.ts";
 import type { Kernel } from "./pipelines.ts";
 import type { PlacedPart, WeightStore } from "./weights.ts";
@@ -19,7 +20,7 @@ export interface Memory {
   /** Bound where a kernel declares a bias or scales that it does not use. */
   readonly nothing: GPUBuffer;
   buffer(buffer: Buffer): GPUBuffer;
-  cache(cache: Cache): GPUBuffer;
+  cache(cache: Cache): Range;
 }
 
 /** One dispatch of a step, recorded when the batch's row count lies within its bounds. */

@@ -14,6 +14,8 @@ export interface Kernel {
   readonly parts: readonly string[];
   /** A letter a binding: u = uniform, r = read-only storage, w = read-write storage. */
   readonly access: string;
+  /** Makes the source out of the parts where joining them does not do. */
+  readonly transform?: (sources: ReadonlyMap<string, string>) => string;
   /** Values of the source's overrides. */
   readonly constants: Readonly<Record<string, number>>;
 }
@@ -56,7 +58,8 @@ export class Pipelines {
   }
 
   async #compile(kernel: Kernel): Promise<CompiledKernel> {
-    const code = kernel.parts.map((part) => `// ${part}.wgsl\n${shaders[part]}`).join("\n");
+    const sources = new Map(kernel.parts.map((part) => [part, shaders[part]]));
+    const code = kernel.transform?.(sources) ?? Array.from(sources, ([part, text]) => `// ${part}.wgsl\n${text}`).join("\n");
     const entries = Array.from(kernel.access, (letter, binding) => ({ binding, visibility: GPUShaderStage.COMPUTE, buffer: { type: bufferTypes[letter] } }));
     this.#device.pushErrorScope("validation");
     const layout = this.#device.createBindGroupLayout({ entries });

@@ -24,8 +24,8 @@ export class Readback {
   }
 
   /** Records the copy of `bytes` of `source` into this buffer. */
-  record(encoder: GPUCommandEncoder, source: GPUBuffer, sourceOffset: number, bytes: number): void {
-    encoder.copyBufferToBuffer(source, sourceOffset, this.#buffer, 0, bytes);
+  record(encoder: GPUCommandEncoder, source: GPUBuffer, sourceOffset: number, bytes: number, offset = 0): void {
+    encoder.copyBufferToBuffer(source, sourceOffset, this.#buffer, offset, bytes);
   }
 
   /** Waits for everything submitted and returns a copy of the first `bytes`. */

@@ -75,7 +75,10 @@ export class WeightStore {
   constructor(program: Program, formats: ReadonlyMap<string, Format>, bindingBytes: number) {
     [this.#data, this.#scales, this.#vectors] = [new Arena(bindingBytes), new Arena(bindingBytes), new Arena(bindingBytes)];
     const rotary = rotaryParts(program), narrow = narrowWeights(program);
+    let layer = "";
     for (const weight of program.weights) {
+      const name = weight.name.split(".")[0];
+      if (name !== layer) this.#keepTogether(program, layer = name, formats);
       if (weight.rows === 1) this.#placeVector(weight);
       else {
         for (const { tensor, rows } of weight.parts) {
@@ -85,6 +88,30 @@ export class WeightStore {
         }
       }
     }
+  }
+
+  /** A layer's matrices lie in one buffer, in order: the persistent walk finds them by their distance from the layer's beginning. */
+  #keepTogether(program: Program, layer: string, formats: ReadonlyMap<string, Format>): void {
+    let data = 0, scales = 0;
+    for (const { name, rows, cols, parts } of program.weights) {
+      if (rows === 1 || name.split(".")[0] !== layer) continue;
+      for (const part of parts) {
+        const { units, scaleBytes } = layouts[formats.get(part.tensor) as GpuFormat] ?? layouts.f32, pairs = Math.ceil(cols / 64);
+        data += Math.ceil(part.rows / 32) * pairs * units * 1024 + 256;
+        scales += Math.ceil(part.rows / 32) * pairs * scaleBytes * 32 + 256;
+      }
+    }
+    this.#data.keepTogether(data);
+    this.#scales.keepTogether(scales);
+  }
+
+  /** All scales in one buffer, if they fit. */
+  get scaleBuffers(): readonly GPUBuffer[] {
+    return this.#scales.buffers;
+  }
+
+  get vectorBuffers(): readonly GPUBuffer[] {
+    return this.#vectors.buffers;
   }
 
   #placeVector(weight: Weight): void {
