@@ -1,0 +1,108 @@
+// One token in one dispatch: every workgroup is resident (one a multiprocessor) and walks all layers, a grid-wide barrier between phases.
+// This file: bindings, the barrier, staging, and how results become the next phase's input. The phases: persistent_layer, persistent_attention, persistent_head;
+// weights: persistent_ahead_*, persistent_FORMAT. Names that end in _W are stamped once a segment of layers (persistent_decode.ts), because a binding cannot
+// be passed to a function. 512 threads are 16 subgroups of 32; lane = output row, the subgroups share the blocks of K.
+override workgroups: u32;
+override hidden: u32;
+override intermediate: u32;
+override heads: u32;
+override kv_heads: u32;
+override eps: f32;
+override block_shift: u32;     // log2 of the KV cache's block size
+override value_plane: u32;     // 16-byte units from a layer's K to its V
+override final_norm_at: u32;   // where norms lie in `vectors`
+override input_norm_at: u32;
+override post_norm_at: u32;
+override norm_stride: u32;     // from one layer's norms to the next one's
+const threads = 512u;
+const slices = 16u;            // subgroups
+const head_dim = 128u;
+
+struct State {
+  token: u32,    // to be embedded
+  position: u32, // of that token
+  step: u32,     // tokens made by this submit so far
+  stuck: u32,    // set when a barrier gave up
+}
+@group(0) @binding(0) var<storage, read_write> state: State;
+@group(0) @binding(1) var<storage, read> scales: array<u32>;
+@group(0) @binding(2) @coherent var<storage, read_write> act: array<vec4<u32>>;       // inputs of the phases, 16 values a slot; then a workgroup's best logit each
+@group(0) @binding(3) @coherent var<storage, read_write> act_scales: array<vec2<f32>>; // of a slot: scale, 8 * scale * sum
+@group(0) @binding(4) @coherent var<storage, read_write> floats: array<f32>;          // residual | q | partial sums of squares | partial attention
+@group(0) @binding(5) var<storage, read_write> counters: array<atomic<u32>>;          // 0: barrier, 1: workgroups done, 16 + h: slices of KV head h done
+@group(0) @binding(6) var<storage, read_write> logits: array<f32>;
+@group(0) @binding(7) var<storage, read> vectors: array<f32>;
+@group(0) @binding(8) var<storage, read> angles: array<f32>;       // [step][cos | sin]
+@group(0) @binding(9) var<storage, read> block_table: array<u32>;
+@group(0) @binding(10) var<storage, read_write> made: array<u32>;  // token ids of the steps
+
+var<workgroup> staged: array<vec4<u32>, staged_units>;
+var<workgroup> staged_scales: array<vec2<f32>, 768>;
+var<workgroup> partial: array<f32, 3072>; // 6 rounds of 512
+var<workgroup> inverse_rms: f32;
+var<workgroup> order: u32;
+var<private> wg: u32;
+var<private> thread: u32;
+var<private> lane: u32;
+var<private> slice: u32;
+var<private> phase: u32;
+
+fn squares_at() -> u32 { return hidden + heads * head_dim; }
+fn partials_at() -> u32 { return hidden + heads * head_dim + hidden / 16u; }
+fn attended_slot() -> u32 { return hidden / 16u; }
+fn normed_slot() -> u32 { return (hidden + heads * head_dim) / 16u; }
+fn gated_slot() -> u32 { return (2u * hidden + heads * head_dim) / 16u; }
+fn best_slot() -> u32 { return gated_slot() + intermediate / 16u; }
+
+// Says that this workgroup has written its share of the phase before.
+fn arrive() {
+  phase += 1u;
+  storageBarrier();
+  workgroupBarrier();
+  if (thread == 0u) { atomicAdd(&counters[0], 1u); }
+}
+// Waits for all others. Gives up after a while: a workgroup that is not resident never comes, and the host must learn of it.
+fn wait() {
+  if (thread == 0u) {
+    var spins = 0u;
+    loop {
+      if (atomicLoad(&counters[0]) >= phase * workgroups) { break; }
+      spins += 1u;
+      if (spins > 400000u) { state.stuck = 1u; break; }
+    }
+  }
+  workgroupBarrier();
+}
+
+// Brings `count` slots of input into workgroup memory and, where the input is not normalised yet, computes 1 / rms of the residual.
+fn stage(slot: u32, count: u32, norm: bool) {
+  var squares = 0.0;
+  if (norm && thread < 32u) {
+    for (var i = thread; i < hidden / 16u; i += 32u) { squares += floats[squares_at() + i]; }
+  }
+  for (var i = thread; i < count * slot_units; i += threads) { staged[i] = act[slot * slot_units + i]; }
+  if (slot_scales) {
+    for (var i = thread; i < count; i += threads) { staged_scales[i] = act_scales[slot + i]; }
+  }
+  if (norm && thread < 32u) {
+    let sum = subgroupAdd(squares);
+    if (thread == 0u) { inverse_rms = inverseSqrt(sum / f32(hidden) + eps); }
+  }
+  workgroupBarrier();
+}
+
+// The sum over the subgroups of what round `round` left for this lane.
+fn over_slices(round: u32) -> f32 {
+  let at = round * threads + lane;
+  return partial[at] + partial[at + 32u] + partial[at + 64u] + partial[at + 96u] + partial[at + 128u] + partial[at + 160u] + partial[at + 192u] + partial[at + 224u] +
+    partial[at + 256u] + partial[at + 288u] + partial[at + 320u] + partial[at + 352u] + partial[at + 384u] + partial[at + 416u] + partial[at + 448u] + partial[at + 480u];
+}
+
+// A subgroup's lower 16 lanes hold residual values 16 * slot ..: keeps them, their sum of squares, and their image times the next norm as input slot.
+fn emit_residual(value: f32, slot: u32, norm_at: u32, input: u32) {
+  let row = 16u * slot + (lane & 15u);
+  let squares = subgroupAdd(select(0.0, value * value, lane < 16u));
+  if (lane < 16u) { floats[row] = value; }
+  if (lane == 0u) { floats[squares_at() + slot] = squares; }
+  emit(value * vectors[norm_at + row], input + slot, lane < 16u);
+}
