@@ -17,7 +17,8 @@ import type { Program } from "../engine/program.ts";
 import { RopeTable } from "../engine/rope.ts";
 import type { SchedulerOptions } from "../engine/scheduler.ts";
 import { smolLM3 } from "../engine/smollm3.ts";
-import { cacheSize } from "./cache_size.ts";
+import { cacheBytesPerToken } from "./cache_size.ts";
+import { chooseCompileOptions } from "./compile_options.ts";
 import { type DeviceName, openDevice } from "./device.ts";
 
 export type { LoadProgress };
@@ -104,13 +105,14 @@ export async function loadModel(source: string, options: LoadOptions = {}): Prom
   const { signal, dtype, quantization, onProgress } = options;
   checkLoadOptions(options);
   signal?.throwIfAborted();
-  const [backend, host, checkpoint] = await Promise.all([
-    options.backend ?? openDevice(options.device ?? "auto"),
-    import("../wasm/host.ts").then(({ loadHost }) => loadHost()),
-    resolveSource(source, { revision: options.revision, cacheDir: options.cacheDir }).then(openCheckpoint),
-  ]);
+  const opening = resolveSource(source, { revision: options.revision, cacheDir: options.cacheDir }).then(openCheckpoint);
   let executable: Executable | undefined;
   try {
+    const [checkpoint, backend, host] = await Promise.all([
+      opening,
+      options.backend ?? openDevice(options.device ?? "auto"),
+      import("../wasm/host.ts").then(({ loadHost }) => loadHost()),
+    ]);
     const { config } = checkpoint, program = smolLM3(config);
     const plan = planWeights(program, checkpoint, backend.formats, { dtype, quantization });
     signal?.throwIfAborted();
@@ -123,7 +125,7 @@ export async function loadModel(source: string, options: LoadOptions = {}): Prom
     executable?.close();
     throw error;
   } finally {
-    checkpoint.close();
+    opening.then((checkpoint) => checkpoint.close(), () => {});
   }
 }
 
@@ -139,47 +141,32 @@ export async function compileModel(
   formats: ReadonlyMap<string, Format>,
   options: LoadOptions,
 ): Promise<CompiledModel> {
-  const { blockSize = 16, maxNumSeqs = 16, enablePrefixCaching = true, maxModelLen, cacheType = options.dtype === "float32" ? "f32" : "f16" } = options;
-  const maxNumBatchedTokens = options.maxNumBatchedTokens ?? Math.max(512, maxNumSeqs);
-  const isQuantized = [...formats.values()].some((format) => format.startsWith("q"));
-  const { activations = "auto" } = options;
   let { cacheBytes } = options;
   while (true) {
-    const size = cacheSize(program, contextOf(config), { blockSize, maxNumSeqs, cacheType, cacheBytes, maxModelLen });
-    const compileOptions: CompileOptions = {
-      maxRows: maxNumBatchedTokens,
-      maxOutputs: Math.max(maxNumSeqs, Math.min(maxNumBatchedTokens, Math.floor(maxLogitsBytes / 4 / config.vocabSize))),
-      maxSequences: maxNumSeqs,
-      maxContext: size.maxModelLen,
-      blockSize,
-      blocks: size.blocks,
-      cacheType,
-      activations: activations === "auto" ? isQuantized ? "int8" : "float32" : activations,
-      formats,
-      threads: options.threads ?? navigator.hardwareConcurrency,
-    };
+    const compileOptions = chooseCompileOptions(config, program, formats, { ...options, cacheBytes });
+    const { blocks, blockSize, maxSequences, maxRows, maxContext, cacheType } = compileOptions;
     try {
       const executable = await backend.compile(program, compileOptions);
-      const schedulerOptions = { blocks: size.blocks, blockSize, maxNumSeqs, maxNumBatchedTokens, maxContext: size.maxModelLen, enablePrefixCaching };
+      const schedulerOptions = {
+        blocks,
+        blockSize,
+        maxNumSeqs: maxSequences,
+        maxNumBatchedTokens: maxRows,
+        maxContext,
+        enablePrefixCaching: options.enablePrefixCaching ?? true,
+      };
       return { config, program, backend, executable, compileOptions, schedulerOptions, rope: new RopeTable(config) };
     } catch (error) {
       // A size of our own choosing gives way where the device is small.
-      const isOurs = options.cacheBytes === undefined && maxModelLen === undefined;
-      if (!(error instanceof DeviceError) || !isOurs || size.blocks * blockSize < 2 * leastTokens) throw error;
-      cacheBytes = size.bytes / 2;
+      const isOurs = options.cacheBytes === undefined && options.maxModelLen === undefined;
+      if (!(error instanceof DeviceError) || !isOurs || blocks * blockSize < 2 * leastTokens) throw error;
+      cacheBytes = Math.floor(blocks / 2) * blockSize * cacheBytesPerToken(program, cacheType);
     }
   }
 }
 
-/** Most bytes of logits of one step; more wanted ones are computed in more steps. */
-const maxLogitsBytes = 64 * 2 ** 20;
 /** A KV cache of default size is not made smaller than this. */
 const leastTokens = 1024;
-
-/** Tokens that a model was made for. Dynamic RoPE goes on past the length of training. */
-export function contextOf({ maxPositionEmbeddings, rope }: SmolLM3Config): number {
-  return rope.ropeType === "dynamic" ? Math.floor(maxPositionEmbeddings * (rope.factor ?? 1)) : maxPositionEmbeddings;
-}
 
 function checkLoadOptions(options: LoadOptions): void {
   for (const name of Object.keys(options)) {

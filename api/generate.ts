@@ -1,0 +1,246 @@
+/**
+ * `generate` and `stream`: from token ids to sequences, each row of a batch a request to the engine.
+ *
+ * @module
+ */
+import type { LogitsProcessor } from "../engine/completion.ts";
+import type { EngineCore } from "../engine/engine_core.ts";
+import { type ResolvedGeneration, resolveGeneration } from "../engine/generation_config.ts";
+import type { GenerationOptions } from "../engine/generation_options.ts";
+import type { RequestStream } from "../engine/request_stream.ts";
+import type { SamplingOptions } from "../engine/sampling_params.ts";
+import type { StoppingCriterion } from "../engine/stop_checker.ts";
+import { rowsOf, type Tensor, type TokenIds } from "./forward.ts";
+import { generationProcessors } from "./generation_processors.ts";
+import { StopStrings } from "./stop_strings.ts";
+import type { Streamer } from "./text_streamer.ts";
+
+/** Arguments of `generate`: prompts, generation options, and what takes part in the work. */
+export interface GenerateOptions extends GenerationOptions {
+  /** `[B, T]` token ids of one prompt, or of several padded on the left. */
+  inputIds: TokenIds;
+  /** `[B, T]` 1 for tokens, 0 for padding. Left out: everything but the padding token, unless that ends texts, too. */
+  attentionMask?: TokenIds;
+  /** Options that the call's own win over, and that win over the model's. */
+  generationConfig?: GenerationOptions;
+  /** Gets the prompt, then each token; for one prompt only. */
+  streamer?: Streamer;
+  /** Applied after the processors that the options ask for, before temperature, top-k and the like. */
+  logitsProcessor?: LogitsProcessor | readonly LogitsProcessor[];
+  /** Asked after each token of each row. */
+  stoppingCriteria?: StoppingCriterion | readonly StoppingCriterion[];
+  /** Ends generation; the promise rejects with the signal's reason. */
+  signal?: AbortSignal;
+}
+
+/** What `generate` returns. */
+export interface GenerateOutput {
+  /** `[rows, length]` prompts and what follows them, padded at the end. */
+  readonly sequences: number[][];
+  /** For each new token `[rows, vocabSize]` logits after all processing; a row that has ended holds zeros. */
+  readonly scores?: Tensor[];
+  /** For each new token `[rows, vocabSize]` logits as the model gave them; a row that has ended holds zeros. */
+  readonly logits?: Tensor[];
+}
+
+/** A token of `stream`. */
+export interface StreamPiece {
+  readonly tokenId: number;
+  /** Text that can be printed now; empty while a character is incomplete, and for the token that ends the text. */
+  readonly text: string;
+  /** Log probability of the token, when asked for. */
+  readonly logprob?: number;
+  /** On the last piece: an end-of-text token, stop string or criterion, or the most tokens. */
+  readonly finishReason?: "stop" | "length";
+}
+
+/** What generation runs on. */
+export interface GenerationModel {
+  readonly core: EngineCore;
+  readonly vocabSize: number;
+  readonly maxPositionEmbeddings: number;
+  /** `generation_config.json` over the token ids of `config.json`. */
+  readonly defaults: GenerationOptions;
+  /** Raw bytes of a token; asked for when there are stop strings. */
+  readonly tokenBytes: () => Promise<(tokenId: number) => Uint8Array>;
+}
+
+/** One row of the batch, ready to be sent. */
+interface Row {
+  /** With padding. */
+  readonly inputIds: readonly number[];
+  /** Without. */
+  readonly promptTokenIds: readonly number[];
+  readonly processors: readonly LogitsProcessor[];
+  readonly criteria: readonly StoppingCriterion[];
+  readonly sampling: SamplingOptions;
+}
+
+/** A checked call. */
+interface Call {
+  readonly config: ResolvedGeneration;
+  readonly rows: readonly Row[];
+}
+
+/**
+ * @throws {TypeError} when an option is unknown, not supported yet, or of the wrong type or shape.
+ * @throws {RangeError} when a value is out of range or a prompt is too long.
+ */
+export async function generate(model: GenerationModel, options: GenerateOptions): Promise<GenerateOutput> {
+  const { streamer, signal } = options;
+  signal?.throwIfAborted();
+  const { config, rows } = await prepare(model, options);
+  if (streamer !== undefined && rows.length > 1) throw new TypeError(`A streamer takes one sequence, got ${rows.length}: leave it out`);
+  for (const warning of config.warnings) console.warn(warning);
+  streamer?.put(rows[0].inputIds);
+  const steps = new StepRecorder(config, rows.length, model.vocabSize);
+  const streams: RequestStream[] = [];
+  try {
+    rows.forEach((row, index) =>
+      streams.push(model.core.add({
+        ...request(row, config, signal),
+        samplingParams: { ...row.sampling, detokenize: false, outputKind: streamer ? "delta" : "final" },
+        onLogits: steps.isNeeded ? (_, raw, processed) => steps.add(index, raw, processed) : undefined,
+      }))
+    );
+    if (streamer !== undefined) { for await (const { outputs } of streams[0]) if (outputs[0].tokenIds.length > 0) streamer.put(outputs[0].tokenIds); }
+    const results = await Promise.all(streams.map((stream) => stream.result()));
+    signal?.throwIfAborted();
+    streamer?.end();
+    const answers = results.map(({ outputs }) => outputs[0].tokenIds), longest = Math.max(...answers.map((tokens) => tokens.length));
+    const padding = (count: number) => new Array<number>(count).fill(config.padTokenId);
+    const sequences = rows.map(({ inputIds }, i) => [...inputIds, ...answers[i], ...padding(longest - answers[i].length)]);
+    return { sequences, ...steps.output() };
+  } finally {
+    for (const stream of streams) stream.abort();
+  }
+}
+
+/** {@link generate} of one row, token by token. Leaving the iteration ends the request. */
+export async function* stream(model: GenerationModel, options: GenerateOptions & { logprobs?: boolean }): AsyncGenerator<StreamPiece, void> {
+  const { logprobs, ...rest } = options;
+  options.signal?.throwIfAborted();
+  const { config, rows } = await prepare(model, rest);
+  if (rows.length > 1) throw new TypeError(`stream takes one sequence, got ${rows.length}: use generate`);
+  if (config.returnDictInGenerate || options.streamer) throw new TypeError("stream gives its tokens one by one: leave streamer and returnDictInGenerate out");
+  for (const warning of config.warnings) console.warn(warning);
+  const samplingParams = { ...rows[0].sampling, outputKind: "delta", logprobs: logprobs ? 0 : undefined } as const;
+  const outputs = model.core.add({ ...request(rows[0], config, options.signal), samplingParams });
+  for await (const { outputs: [{ tokenIds, text, finishReason, logprobs }] } of outputs) {
+    options.signal?.throwIfAborted();
+    if (tokenIds.length === 0) continue;
+    yield {
+      tokenId: tokenIds[0],
+      text,
+      ...(logprobs && { logprob: logprobs[0].logprob }),
+      ...(finishReason && { finishReason: finishReason === "length" ? "length" : "stop" }),
+    };
+  }
+}
+
+function request({ promptTokenIds, processors, criteria }: Row, { eosTokenIds }: ResolvedGeneration, signal: AbortSignal | undefined) {
+  return { promptTokenIds, eosTokenIds, signal, logitsProcessors: processors, stoppingCriteria: criteria };
+}
+
+async function prepare(model: GenerationModel, options: GenerateOptions): Promise<Call> {
+  const { inputIds, attentionMask, generationConfig, streamer: _streamer, logitsProcessor, stoppingCriteria, signal: _signal, ...own } = options;
+  refuseUnsupported(own);
+  const inputs = rowsOf(inputIds ?? []), length = inputs[0].length;
+  if (length === 0) throw new TypeError("generate needs inputIds of at least one token");
+  if (inputs.some((row) => row.length !== length)) throw new TypeError("The rows of inputIds must be equally long: pad them on the left");
+  const { maxPositionEmbeddings, defaults } = model;
+  const config = resolveGeneration([own, generationConfig, defaults], { promptLength: length, batchSize: inputs.length, maxPositionEmbeddings });
+  const masks = maskRows(inputs, attentionMask, config);
+  const isPaddedRight = inputs.length > 1 && masks.some((mask) => mask[length - 1] === 0);
+  const tokenBytes = config.stopStrings.length > 0 ? await model.tokenBytes() : undefined;
+  const stops = tokenBytes && new StopStrings(config.stopStrings, tokenBytes);
+  const seed = config.seed ?? crypto.getRandomValues(new BigUint64Array(1))[0];
+  const deadlineMs = config.maxTime === undefined ? undefined : performance.now() + config.maxTime * 1000;
+  const rows = inputs.flatMap((row, b) => {
+    const promptTokenIds = row.filter((_, column) => masks[b][column] !== 0);
+    if (promptTokenIds.length === 0) throw new RangeError(`Row ${b} of attentionMask leaves no token of the prompt`);
+    return Array.from({ length: config.numReturnSequences }, (_, copy): Row => {
+      const whole = withPadding(row, promptTokenIds.length);
+      const { processors, sampling } = generationProcessors(config, row, [logitsProcessor ?? []].flat() as LogitsProcessor[]);
+      const criteria: StoppingCriterion[] = [[stoppingCriteria ?? []].flat() as StoppingCriterion[]].flat();
+      const criterion = (ends: (tokenIds: readonly number[]) => boolean) => criteria.push(ends);
+      if (stops !== undefined) criterion((tokenIds) => stops.matches(tokenIds));
+      if (deadlineMs !== undefined) criterion(() => performance.now() > deadlineMs);
+      return {
+        inputIds: row,
+        promptTokenIds,
+        processors: processors.map((process) => (tokenIds, logits) => process(whole(tokenIds), logits)),
+        criteria: criteria.map((ends) => (tokenIds) => ends(whole(tokenIds), length)),
+        sampling: { ...sampling, seed: BigInt(seed) + BigInt(b * config.numReturnSequences + copy), maxTokens: config.maxNewTokens },
+      };
+    });
+  });
+  const warnings = isPaddedRight ? [...config.warnings, "inputIds are padded on the right, answers start after the padding: pad on the left"] : config.warnings;
+  return { config: { ...config, warnings }, rows };
+}
+
+/** Transformers shows processors and criteria a row with its padding; the engine has it without. */
+function withPadding(row: readonly number[], promptLength: number): (tokenIds: readonly number[]) => readonly number[] {
+  if (row.length === promptLength) return (tokenIds) => tokenIds;
+  const whole = [...row];
+  return (tokenIds) => {
+    for (let i = whole.length - row.length + promptLength; i < tokenIds.length; i++) whole.push(tokenIds[i]);
+    return whole;
+  };
+}
+
+function maskRows(inputs: readonly (readonly number[])[], attentionMask: TokenIds | undefined, config: ResolvedGeneration): readonly (readonly number[])[] {
+  if (attentionMask !== undefined) {
+    const masks = rowsOf(attentionMask);
+    if (masks.length !== inputs.length || masks.some((mask) => mask.length !== inputs[0].length)) {
+      throw new TypeError(`attentionMask must be [${inputs.length}, ${inputs[0].length}] like inputIds`);
+    }
+    return masks;
+  }
+  // Only what was meant as padding: a padding token that also ends texts may be part of a prompt.
+  const isPadding = config.eosTokenIds.includes(config.padTokenId) ? () => false : (id: number) => id === config.padTokenId;
+  return inputs.map((row) => row.map((id) => isPadding(id) ? 0 : 1));
+}
+
+/** Arguments of Transformers' `generate` that stand for ways of generating that are not there yet. */
+function refuseUnsupported(options: Record<string, unknown>): void {
+  for (const name of ["inputsEmbeds", "pastKeyValues", "assistantModel", "prefixAllowedTokensFn", "negativePromptIds", "customGenerate"]) {
+    if (options[name] !== undefined && options[name] !== null) throw new TypeError(`generate does not support ${name} yet, leave it out`);
+    delete options[name];
+  }
+}
+
+/** Collects the logits of each step where they are asked for. */
+class StepRecorder {
+  readonly isNeeded: boolean;
+  readonly #config: ResolvedGeneration;
+  readonly #rows: number;
+  readonly #vocabSize: number;
+  readonly #scores: Tensor[] = [];
+  readonly #logits: Tensor[] = [];
+  readonly #counts: number[];
+
+  constructor(config: ResolvedGeneration, rows: number, vocabSize: number) {
+    this.#config = config;
+    this.#rows = rows;
+    this.#vocabSize = vocabSize;
+    this.#counts = new Array(rows).fill(0);
+    this.isNeeded = config.returnDictInGenerate === true && (config.outputScores === true || config.outputLogits === true);
+  }
+
+  add(row: number, raw: Float32Array, processed: Float32Array): void {
+    const step = this.#counts[row]++;
+    if (this.#config.outputScores) this.#put(this.#scores, step, row, processed);
+    if (this.#config.outputLogits) this.#put(this.#logits, step, row, raw);
+  }
+
+  output(): Pick<GenerateOutput, "scores" | "logits"> {
+    if (!this.isNeeded) return {};
+    return { ...(this.#config.outputScores && { scores: this.#scores }), ...(this.#config.outputLogits && { logits: this.#logits }) };
+  }
+
+  #put(steps: Tensor[], step: number, row: number, values: Float32Array): void {
+    steps[step] ??= { data: new Float32Array(this.#rows * this.#vocabSize), shape: [this.#rows, this.#vocabSize] };
+    steps[step].data.set(values, row * this.#vocabSize);
+  }
+}
