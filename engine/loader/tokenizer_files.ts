@@ -33,7 +33,7 @@ export async function openTokenizerFiles(source: ModelSource): Promise<Tokenizer
     async spec() {
       const text = await files.readText("tokenizer.json"), file = files.path("tokenizer.json");
       if (text === null) throw new Deno.errors.NotFound(`Cannot open ${file}: there is no such file; older tokenizer files are to be converted to it first`);
-      throw new TypeError(`Cannot read ${file}`);
+      return (await import("./tokenizer_json.ts")).parseTokenizerJson(text, file);
     },
   };
 }
