@@ -59,6 +59,7 @@ Deno.test("equal hashes are not taken for equal tokens", () => {
   assertEquals(hash(other), hash(1));
   pool.register(pool.allocate(), rootLink, [1], 0);
   assertEquals(pool.find(rootLink, [other], 0), -1);
+  assertEquals(pool.find(2 ** 32, [1], 0), -1, "nor equal hashes of what came before");
   const link = pool.register(0, rootLink, [other], 0);
   assert(link !== pool.link(0), "a chain with another content has another link");
 });

@@ -182,7 +182,6 @@ export class EngineCore {
     if (sequences.length === 0) return this.#failStuck(scheduler.waiting[0]);
     for (const completion of sequences) this.#streams.get(completion)!.timings.firstScheduledMs ??= startMs;
     const results = await this.#runner.run(step);
-    if (this.#error !== null) return;
     for (let i = 0; i < results.length; i++) {
       const result = results[i], stream = this.#streams.get(sequences[outputSequences[i]]);
       if (result instanceof Error && stream) this.#fail(stream, result);

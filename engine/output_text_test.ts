@@ -30,11 +30,14 @@ Deno.test("a stop string stays in the text when asked for", () => {
 Deno.test("stop strings count only after the fewest tokens", () => {
   assertEquals(show("xyxyz", ["xy"], { minTokens: 2 }), [["", "xy", "", ""], "", "xy"]);
   assertEquals(show("xyxyz", ["xy", "yxyq"], { minTokens: 2 }), [["", "x", "", "y"], "", "xy"]);
+  assertEquals(show("xabq", ["ab", "xabc"], { minTokens: 3 }), [["", "", "", "xabq"], "", null]);
 });
 
 Deno.test("a stop string in the middle of a token cuts it; the first one in the text wins", () => {
-  const output = new OutputText(() => ({ push: (id) => ["one two ", "three four"][id], flush: () => "", free: () => {} }), ["four", "ree"], false);
-  assertEquals([output.push(0, true), output.push(1, true), output.stopString, output.end()], ["one two ", "th", "ree", ""]);
+  for (const stops of [["four", "ree"], ["ree", "four"]]) {
+    const output = new OutputText(() => ({ push: (id) => ["one two ", "three four"][id], flush: () => "", free: () => {} }), stops, false);
+    assertEquals([output.push(0, true), output.push(1, true), output.stopString, output.end()], ["one two ", "th", "ree", ""]);
+  }
 });
 
 Deno.test("pieces join to the text before the first stop string, and nothing shown is taken back", () => {

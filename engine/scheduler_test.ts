@@ -115,6 +115,15 @@ Deno.test("when blocks run out the last in rank starts over and keeps its tokens
   assertEquals([again.sequences, counts(again)], [[b], [9]]);
 });
 
+Deno.test("who has just started over waits for the next step, though a part of it would fit", () => {
+  const scheduler = new Scheduler({ ...options, blocks: 4, maxNumBatchedTokens: 5, enablePrefixCaching: false });
+  const [a, b] = [new Sequence(prompt(4)), new Sequence(prompt(11, 200))];
+  for (const sequence of [a, b]) scheduler.add(sequence);
+  for (let i = 0; i < 2; i++) commit(scheduler, schedule(scheduler));
+  assertEquals([a.blocks.length, b.blocks.length, b.computed], [2, 2, 5]);
+  assertEquals([schedule(scheduler).sequences, b.status, scheduler.pool.free], [[a], "waiting", 2]);
+});
+
 Deno.test("a step may lose a sequence before it is committed", () => {
   const scheduler = new Scheduler(options), [a, b] = [new Sequence(prompt(5)), new Sequence(prompt(5, 50))];
   for (const sequence of [a, b]) scheduler.add(sequence);
