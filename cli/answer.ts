@@ -6,7 +6,7 @@
 import type { CausalLM } from "../api/causal_lm.ts";
 import type { GenerationOptions } from "../engine/generation_options.ts";
 import type { Values } from "./flags.ts";
-import { samplingFlags } from "./flags.ts";
+import type { samplingFlags } from "./flags.ts";
 import { ReasoningSplitter } from "./reasoning.ts";
 import { StopFilter } from "./stop_filter.ts";
 
