@@ -84,11 +84,20 @@ export interface Encoding {
   readonly offsets?: Uint32Array;
 }
 
+/** A part of a text: template, or what people wrote. */
+export interface TextPart {
+  readonly text: string;
+  /** Nothing in it can become an added token, nor a part of one. */
+  readonly literal: boolean;
+}
+
 /** The tokenizer of the host module. */
 export interface BpeTokenizer {
   readonly vocabSize: number;
   /** @param options `addedTokens: false` takes text literally: nothing in it can become an added token. */
   encode(text: string, options?: { addedTokens?: boolean; offsets?: boolean }): Encoding;
+  /** Encodes parts as the one text that they make together; an added token lies in one part that is not literal. */
+  encodeParts(parts: readonly TextPart[]): Uint32Array;
   decode(ids: ArrayLike<number>, options?: { skipSpecialTokens?: boolean }): string;
   /** Raw bytes of one token. */
   tokenBytes(id: number): Uint8Array;
@@ -106,15 +115,15 @@ export interface SamplerRow {
   readonly topP: number;
   /** 0 = all. */
   readonly minP: number;
-  /** Key of the Philox generator. */
+  /** Key of the generator, low word first; taken modulo 2^64. */
   readonly seed: bigint;
-  /** Counter of the generator: number of tokens generated so far. */
+  /** Counter of the Philox4x32-10 generator: number of tokens generated so far. The first output word's upper 24 bits over 2^24 are drawn with. */
   readonly position: number;
   /** Number of most likely tokens whose log probability is wanted beside the chosen one's; undefined = none, not even the chosen one's. */
   readonly logprobs?: number;
 }
 
-/** Penalties of one row, applied to its logits in place before anything else. */
+/** Penalties of one row, applied to its logits in place before anything else: logit bias, repetition, frequency and presence, as in vLLM. */
 export interface PenaltyRow {
   /** Transformers' and vLLM's: over prompt and output; 1 = none. */
   readonly repetitionPenalty: number;
@@ -142,14 +151,29 @@ export interface Sampler {
    * Draws one token per row. Ties go to the lowest id; the same seed and position give the same token, whatever else is in the batch.
    *
    * @param logits `[rows.length, vocabSize]`; unchanged.
-   * @throws {RangeError} when a row has no finite logit; the message names the row.
+   * @throws {RangeError} when a row has NaN or nothing above -Infinity, or its settings make no sense; the message names the row.
    */
   sample(logits: Float32Array, rows: readonly SamplerRow[]): SampledToken[];
+}
+
+/** The sampler of the host module also shows what it draws from, and lends its memory. */
+export interface HostSampler extends Sampler {
+  /**
+   * What one row is drawn from: the tokens that temperature, top-k, top-p and min-p leave, the most likely first.
+   *
+   * @param logits `[vocabSize]`; unchanged.
+   * @throws {RangeError} as {@link Sampler.sample} does.
+   */
+  distribution(logits: Float32Array, row: SamplerRow): { readonly tokenId: number; readonly probability: number }[];
+  /**
+   * Room for `[rows, vocabSize]` logits that {@link Sampler.sample} need not copy; valid until anything of the host module is called but that.
+   */
+  logitsView(rows: number, vocabSize: number): Float32Array<ArrayBuffer>;
 }
 
 /** Everything the host module offers. */
 export interface Host {
   readonly codec: Codec;
-  readonly sampler: Sampler;
+  readonly sampler: HostSampler;
   createTokenizer(spec: TokenizerSpec): BpeTokenizer;
 }

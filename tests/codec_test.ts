@@ -32,9 +32,10 @@ for (const to of ["f16", "bf16", "q8_0", "q4_0", "q4_1"] as const) {
 }
 
 Deno.test("A quantized type quantizes like the float32 values it stands for", () => {
-  for (const { type, bytes_base64 } of goldens.filter(({ type }) => type !== "q4_1")) {
+  for (const { type, bytes_base64 } of goldens) {
     const cols = storageTypes[type][0], plain = codec.convert(bytesOf(bytes_base64), type, "f32", cols);
     for (const to of ["f16", "bf16", "q4_1"] as const) {
+      if (to === "q4_1" && (type === "q4_1" || type === "q4_k")) continue; // these move over as they are
       assertEquals(codec.convert(bytesOf(bytes_base64), type, to, cols), codec.convert(plain, "f32", to, cols), `${type} to ${to}`);
     }
   }

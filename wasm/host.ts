@@ -6,6 +6,7 @@
 import type { Host } from "../engine/host.ts";
 import { WasmCodec } from "./codec.ts";
 import { initSync } from "./generated/host_bindgen.gen.js";
+import { WasmSampler } from "./sampler.ts";
 import { WasmTokenizer } from "./tokenizer.ts";
 
 let host: Promise<Host> | undefined;
@@ -23,5 +24,5 @@ async function instantiate(): Promise<Host> {
   // Loaded here rather than at the top: who imports this file without calling it pays nothing for the binary.
   const { hostBytes } = await import("./generated/host.gen.ts");
   const wasm = initSync({ module: hostBytes() });
-  return { codec: new WasmCodec(wasm), createTokenizer: (spec) => new WasmTokenizer(wasm, spec) };
+  return { codec: new WasmCodec(wasm), sampler: new WasmSampler(wasm), createTokenizer: (spec) => new WasmTokenizer(wasm, spec) };
 }

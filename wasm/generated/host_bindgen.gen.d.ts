@@ -5,6 +5,40 @@
 /* eslint-disable */
 
 /**
+ * Sampler over rows of logits that JavaScript writes into this memory.
+ */
+export class BatchSampler {
+    free(): void;
+    [Symbol.dispose](): void;
+    /**
+     * What the first row is drawn from: pairs of token and probability at [`BatchSampler::output`].
+     *
+     * Returns their number (-1: the row has NaN, -2: nothing above -infinity).
+     */
+    distribution(vocab_size: number): number;
+    /**
+     * Makes room for so many logits and gives their address, valid until more are asked for.
+     */
+    logits(count: number): number;
+    constructor();
+    /**
+     * Address of the last result.
+     */
+    output(): number;
+    /**
+     * Makes room for the settings of so many rows, [`ROW`] numbers each, and gives their address, valid until more are asked for.
+     */
+    rows(count: number): number;
+    /**
+     * Draws a token for each row of `vocab_size` logits.
+     *
+     * Returns the address of `stride` numbers a row: the token (-1: the row has NaN, -2: nothing above -infinity), its log probability, then
+     * pairs of token and log probability.
+     */
+    sample(count: number, vocab_size: number, stride: number): number;
+}
+
+/**
  * Room in this memory for one piece of a conversion: JavaScript writes the input and reads the output in place.
  */
 export class Converter {
@@ -51,11 +85,13 @@ export class Tokenizer {
      *
      * With `trim`, spaces at the ends of a token are outside; with `keep_first`, not those at the start of the text.
      */
-    encodeWithOffsets(length: number, literal: boolean, trim: boolean, keep_first: boolean): number;
+    encodeWithOffsets(length: number, ranges: Uint32Array | number[], trim: boolean, keep_first: boolean): number;
     /**
      * Encodes the `length` written bytes of UTF-8. Returns the number of tokens, which then lie at `ids()`.
+     *
+     * Added tokens are looked for between `ranges[0]` and `ranges[1]`, `ranges[2]` and `ranges[3]` and so on, in bytes.
      */
-    encode(length: number, literal: boolean): number;
+    encode(length: number, ranges: Uint32Array | number[]): number;
     /**
      * Makes room for so many ids and returns where: input of `decode`.
      */
@@ -80,8 +116,15 @@ export class Tokenizer {
 
 export interface InitOutput {
     readonly memory: WebAssembly.Memory;
+    readonly __wbg_batchsampler_free: (a: number, b: number) => void;
     readonly __wbg_converter_free: (a: number, b: number) => void;
     readonly __wbg_tokenizer_free: (a: number, b: number) => void;
+    readonly batchsampler_distribution: (a: number, b: number) => number;
+    readonly batchsampler_logits: (a: number, b: number) => number;
+    readonly batchsampler_new: () => number;
+    readonly batchsampler_output: (a: number) => number;
+    readonly batchsampler_rows: (a: number, b: number) => number;
+    readonly batchsampler_sample: (a: number, b: number, c: number, d: number) => number;
     readonly converter_convert: (a: number, b: number, c: number, d: number, e: number) => number;
     readonly converter_findNonFinite: (a: number, b: number, c: number) => number;
     readonly converter_input: (a: number, b: number) => number;
@@ -93,8 +136,8 @@ export interface InitOutput {
     readonly tokenizer_addToken: (a: number, b: number, c: number, d: number, e: number) => void;
     readonly tokenizer_bytes: (a: number) => number;
     readonly tokenizer_decode: (a: number, b: number) => number;
-    readonly tokenizer_encode: (a: number, b: number, c: number) => number;
-    readonly tokenizer_encodeWithOffsets: (a: number, b: number, c: number, d: number, e: number) => number;
+    readonly tokenizer_encode: (a: number, b: number, c: number, d: number) => number;
+    readonly tokenizer_encodeWithOffsets: (a: number, b: number, c: number, d: number, e: number, f: number) => number;
     readonly tokenizer_idInput: (a: number, b: number) => number;
     readonly tokenizer_ids: (a: number) => number;
     readonly tokenizer_input: (a: number, b: number) => number;

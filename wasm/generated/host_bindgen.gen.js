@@ -2,6 +2,80 @@
 // deno-lint-ignore-file
 // deno-fmt-ignore-file
 // @ts-self-types="./host_bindgen.gen.d.ts"
+export class BatchSampler {
+    __destroy_into_raw() {
+        const ptr = this.__wbg_ptr;
+        this.__wbg_ptr = 0;
+        BatchSamplerFinalization.unregister(this);
+        return ptr;
+    }
+    free() {
+        const ptr = this.__destroy_into_raw();
+        wasm.__wbg_batchsampler_free(ptr, 0);
+    }
+    /**
+     * What the first row is drawn from: pairs of token and probability at [`BatchSampler::output`].
+     *
+     * Returns their number (-1: the row has NaN, -2: nothing above -infinity).
+     * @param {number} vocab_size
+     * @returns {number}
+     */
+    distribution(vocab_size) {
+        const ret = wasm.batchsampler_distribution(this.__wbg_ptr, vocab_size);
+        return ret;
+    }
+    /**
+     * Makes room for so many logits and gives their address, valid until more are asked for.
+     * @param {number} count
+     * @returns {number}
+     */
+    logits(count) {
+        const ret = wasm.batchsampler_logits(this.__wbg_ptr, count);
+        return ret >>> 0;
+    }
+    constructor() {
+        const ret = wasm.batchsampler_new();
+        this.__wbg_ptr = ret;
+        BatchSamplerFinalization.register(this, this.__wbg_ptr, this);
+        return this;
+    }
+    /**
+     * Address of the last result.
+     * @returns {number}
+     */
+    output() {
+        const ret = wasm.batchsampler_output(this.__wbg_ptr);
+        return ret >>> 0;
+    }
+    /**
+     * Makes room for the settings of so many rows, [`ROW`] numbers each, and gives their address, valid until more are asked for.
+     * @param {number} count
+     * @returns {number}
+     */
+    rows(count) {
+        const ret = wasm.batchsampler_rows(this.__wbg_ptr, count);
+        return ret >>> 0;
+    }
+    /**
+     * Draws a token for each row of `vocab_size` logits.
+     *
+     * Returns the address of `stride` numbers a row: the token (-1: the row has NaN, -2: nothing above -infinity), its log probability, then
+     * pairs of token and log probability.
+     * @param {number} count
+     * @param {number} vocab_size
+     * @param {number} stride
+     * @returns {number}
+     */
+    sample(count, vocab_size, stride) {
+        const ret = wasm.batchsampler_sample(this.__wbg_ptr, count, vocab_size, stride);
+        return ret >>> 0;
+    }
+}
+if (Symbol.dispose) BatchSampler.prototype[Symbol.dispose] = BatchSampler.prototype.free;
+
+/**
+ * Room in this memory for one piece of a conversion: JavaScript writes the input and reads the output in place.
+ */
 export class Converter {
     __destroy_into_raw() {
         const ptr = this.__wbg_ptr;
@@ -128,23 +202,33 @@ export class Tokenizer {
      *
      * With `trim`, spaces at the ends of a token are outside; with `keep_first`, not those at the start of the text.
      * @param {number} length
-     * @param {boolean} literal
+     * @param {Uint32Array | number[]} ranges
      * @param {boolean} trim
      * @param {boolean} keep_first
      * @returns {number}
      */
-    encodeWithOffsets(length, literal, trim, keep_first) {
-        const ret = wasm.tokenizer_encodeWithOffsets(this.__wbg_ptr, length, literal, trim, keep_first);
+    encodeWithOffsets(length, ranges, trim, keep_first) {
+        const val2 = +length;
+        const val3 = +trim;
+        const val4 = +keep_first;
+        const ptr0 = passArray32ToWasm0(ranges, wasm.__wbindgen_malloc);
+        const len0 = WASM_VECTOR_LEN;
+        const ret = wasm.tokenizer_encodeWithOffsets(this.__wbg_ptr, val2, ptr0, len0, val3, val4);
         return ret >>> 0;
     }
     /**
      * Encodes the `length` written bytes of UTF-8. Returns the number of tokens, which then lie at `ids()`.
+     *
+     * Added tokens are looked for between `ranges[0]` and `ranges[1]`, `ranges[2]` and `ranges[3]` and so on, in bytes.
      * @param {number} length
-     * @param {boolean} literal
+     * @param {Uint32Array | number[]} ranges
      * @returns {number}
      */
-    encode(length, literal) {
-        const ret = wasm.tokenizer_encode(this.__wbg_ptr, length, literal);
+    encode(length, ranges) {
+        const val2 = +length;
+        const ptr0 = passArray32ToWasm0(ranges, wasm.__wbindgen_malloc);
+        const len0 = WASM_VECTOR_LEN;
+        const ret = wasm.tokenizer_encode(this.__wbg_ptr, val2, ptr0, len0);
         return ret >>> 0;
     }
     /**
@@ -228,6 +312,9 @@ function __wbg_get_imports() {
     };
 }
 
+const BatchSamplerFinalization = (typeof FinalizationRegistry === 'undefined')
+    ? { register: () => {}, unregister: () => {} }
+    : new FinalizationRegistry(ptr => wasm.__wbg_batchsampler_free(ptr, 1));
 const ConverterFinalization = (typeof FinalizationRegistry === 'undefined')
     ? { register: () => {}, unregister: () => {} }
     : new FinalizationRegistry(ptr => wasm.__wbg_converter_free(ptr, 1));
@@ -240,12 +327,27 @@ function getStringFromWasm0(ptr, len) {
     return decodeText(getUint8ArrayMemory0().subarray(ptr, ptr + len));
 }
 
+let cachedUint32ArrayMemory0 = null;
+function getUint32ArrayMemory0() {
+    if (cachedUint32ArrayMemory0 === null || cachedUint32ArrayMemory0.byteLength === 0) {
+        cachedUint32ArrayMemory0 = new Uint32Array(wasm.memory.buffer);
+    }
+    return cachedUint32ArrayMemory0;
+}
+
 let cachedUint8ArrayMemory0 = null;
 function getUint8ArrayMemory0() {
     if (cachedUint8ArrayMemory0 === null || cachedUint8ArrayMemory0.byteLength === 0) {
         cachedUint8ArrayMemory0 = new Uint8Array(wasm.memory.buffer);
     }
     return cachedUint8ArrayMemory0;
+}
+
+function passArray32ToWasm0(arg, malloc) {
+    const ptr = malloc(arg.length * 4, 4) >>> 0;
+    getUint32ArrayMemory0().set(arg, ptr / 4);
+    WASM_VECTOR_LEN = arg.length;
+    return ptr;
 }
 
 function passStringToWasm0(arg, malloc, realloc) {
@@ -319,6 +421,7 @@ function __wbg_finalize_init(instance, module) {
     wasmInstance = instance;
     wasm = instance.exports;
     wasmModule = module;
+    cachedUint32ArrayMemory0 = null;
     cachedUint8ArrayMemory0 = null;
     wasm.__wbindgen_start();
     return wasm;

@@ -4,6 +4,7 @@
 pub trait Vector: Copy {
     /// Four values in little-endian order.
     fn load(bytes: &[u8; 16]) -> Self;
+    fn load_floats(values: &[f32; 4]) -> Self;
     /// Four u16, each zero-extended to 32 bits.
     fn load_u16(bytes: &[u8; 8]) -> Self;
     fn splat(value: f32) -> Self;
@@ -59,6 +60,9 @@ fn zip_floats(a: [u32; 4], b: [u32; 4], f: impl Fn(f32, f32) -> f32) -> [u32; 4]
 impl Vector for [u32; 4] {
     fn load(bytes: &[u8; 16]) -> Self {
         core::array::from_fn(|i| u32::from_le_bytes(bytes[4 * i..4 * i + 4].try_into().unwrap()))
+    }
+    fn load_floats(values: &[f32; 4]) -> Self {
+        values.map(f32::to_bits)
     }
     fn load_u16(bytes: &[u8; 8]) -> Self {
         core::array::from_fn(|i| u16::from_le_bytes([bytes[2 * i], bytes[2 * i + 1]]) as u32)
@@ -142,6 +146,10 @@ mod wasm {
         fn load(bytes: &[u8; 16]) -> Self {
             // SAFETY: the reference covers the 16 bytes; v128_load asks for no alignment.
             unsafe { v128_load(bytes.as_ptr().cast()) }
+        }
+        fn load_floats(values: &[f32; 4]) -> Self {
+            // SAFETY: the reference covers the 16 bytes; v128_load asks for no alignment.
+            unsafe { v128_load(values.as_ptr().cast()) }
         }
         fn load_u16(bytes: &[u8; 8]) -> Self {
             // SAFETY: the reference covers the 8 bytes; the load asks for no alignment.
