@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { BpeTokenizer, Detokenizer, Encoding, PreTokenizer, TokenizerSpec } from "../engine/host.ts";
+import type { BpeTokenizer, Detokenizer, Encoding, PreTokenizer, TextPart, TokenizerSpec } from "../engine/host.ts";
 import { type InitOutput, Tokenizer } from "./generated/host_bindgen.gen.js";
 
 /** Flags of `wasm/host/src/tokenizer/added.rs`. */
@@ -34,11 +34,23 @@ export class WasmTokenizer implements BpeTokenizer {
   }
 
   encode(text: string, options: { addedTokens?: boolean; offsets?: boolean } = {}): Encoding {
-    const length = this.#write(text), literal = options.addedTokens === false;
-    if (!options.offsets) return { ids: this.#ids(this.#tokenizer.encode(length, literal)) };
+    const length = this.#write(text), ranges = Uint32Array.of(0, options.addedTokens === false ? 0 : length);
+    if (!options.offsets) return { ids: this.#ids(this.#tokenizer.encode(length, ranges)) };
     const trim = this.#trimOffsets;
-    const count = this.#tokenizer.encodeWithOffsets(length, literal, trim !== undefined, trim?.addPrefixSpace ?? false);
+    const count = this.#tokenizer.encodeWithOffsets(length, ranges, trim !== undefined, trim?.addPrefixSpace ?? false);
     return { ids: this.#ids(count), offsets: new Uint32Array(this.#memory.buffer, this.#tokenizer.offsets(), 2 * count).slice() };
+  }
+
+  encodeParts(parts: readonly TextPart[]): Uint32Array {
+    const capacity = 3 * parts.reduce((sum, part) => sum + part.text.length, 0), address = this.#tokenizer.input(capacity);
+    const bytes = new Uint8Array(this.#memory.buffer, address, capacity), ranges: number[] = [];
+    let length = 0;
+    for (const part of parts) {
+      const start = length;
+      length += encoder.encodeInto(part.text, bytes.subarray(start)).written;
+      if (!part.literal) ranges.push(start, length);
+    }
+    return this.#ids(this.#tokenizer.encode(length, Uint32Array.from(ranges)));
   }
 
   decode(ids: ArrayLike<number>, options: { skipSpecialTokens?: boolean } = {}): string {

@@ -13,6 +13,9 @@ pub struct Added {
     pub flags: u8,
 }
 
+/// Start and end of a part of the text, in bytes.
+pub type Range = (usize, usize);
+
 #[derive(Default)]
 struct Node {
     /// Ascending bytes.
@@ -54,9 +57,31 @@ impl Trie {
         self.nodes[node].token = Some(token);
     }
 
-    /// First match in `text[start..end]`: start, end and token.
-    fn find(&self, text: &[u8], start: usize, end: usize) -> Option<(usize, usize, u32)> {
-        let mut at = start;
+    /// First match in `text[start..end]` that lies in one of the `ranges`: start, end and token. Drops ranges that lie before it.
+    fn find(
+        &self,
+        text: &[u8],
+        start: usize,
+        end: usize,
+        ranges: &mut &[Range],
+    ) -> Option<(usize, usize, u32)> {
+        while let Some(range) = ranges.first() {
+            if range.0 >= end {
+                return None;
+            }
+            if let Some(found) = self.find_in(text, start.max(range.0), end.min(range.1)) {
+                return Some(found);
+            }
+            if range.1 > end {
+                return None;
+            }
+            *ranges = &ranges[1..];
+        }
+        None
+    }
+
+    fn find_in(&self, text: &[u8], start: usize, end: usize) -> Option<(usize, usize, u32)> {
+        let mut at = start.min(end);
         while let Some(skipped) = text[at..end]
             .iter()
             .position(|&byte| self.is_first[byte as usize])
@@ -125,23 +150,33 @@ impl AddedTokens {
         Some(&self.tokens[self.by_id[place] as usize])
     }
 
-    /// Hands `text[start..end]` to `sink` from left to right: added tokens with their id, what lies between without.
+    /// Hands `text[..end]` to `sink` from left to right: added tokens with their id, what lies between without.
+    ///
+    /// Tokens are looked for in the ascending `ranges` only, and do not reach beyond one.
     pub fn cut(
         &self,
         classes: &Classes,
         text: &[u8],
-        start: usize,
         end: usize,
+        ranges: &[Range],
         sink: &mut impl FnMut(usize, usize, Option<&Added>),
     ) {
+        let mut second = ranges;
         self.cut_by(
             &self.tries[0],
             classes,
             text,
-            start,
-            end,
+            (0, end),
+            &mut &*ranges,
             &mut |start, end, token| match token {
-                None => self.cut_by(&self.tries[1], classes, text, start, end, sink),
+                None => self.cut_by(
+                    &self.tries[1],
+                    classes,
+                    text,
+                    (start, end),
+                    &mut second,
+                    sink,
+                ),
                 token => sink(start, end, token),
             },
         );
@@ -152,12 +187,12 @@ impl AddedTokens {
         trie: &Trie,
         classes: &Classes,
         text: &[u8],
-        start: usize,
-        end: usize,
+        (start, end): Range,
+        ranges: &mut &[Range],
         sink: &mut impl FnMut(usize, usize, Option<&Added>),
     ) {
         let (mut rest, mut at) = (start, start);
-        while let Some((mut token_start, mut token_end, token)) = trie.find(text, at, end) {
+        while let Some((mut token_start, mut token_end, token)) = trie.find(text, at, end, ranges) {
             let token = &self.tokens[token as usize];
             at = token_end;
             if token.flags & SINGLE_WORD != 0 {
@@ -195,6 +230,14 @@ mod tests {
     use super::*;
 
     fn cut(tokens: &[(&str, u8)], text: &str) -> Vec<(String, bool)> {
+        cut_ranges(tokens, text, None)
+    }
+
+    fn cut_ranges(
+        tokens: &[(&str, u8)],
+        text: &str,
+        ranges: Option<Vec<Range>>,
+    ) -> Vec<(String, bool)> {
         let mut added = AddedTokens::new();
         for (i, (content, flags)) in tokens.iter().enumerate() {
             added.add(Added {
@@ -204,11 +247,12 @@ mod tests {
             });
         }
         let mut found = Vec::new();
+        let ranges: Vec<Range> = ranges.unwrap_or(vec![(0, text.len())]);
         added.cut(
             &Classes::new(),
             text.as_bytes(),
-            0,
             text.len(),
+            &ranges,
             &mut |start, end, token| {
                 found.push((text[start..end].to_string(), token.is_some()));
             },
@@ -275,6 +319,25 @@ mod tests {
         assert_eq!(
             cut(&[("abc", NORMALIZED), ("cd", 0)], "abcd abc"),
             pieces(&[("ab", false), ("cd", true), (" ", false), ("abc", true)])
+        );
+    }
+
+    #[test]
+    fn tokens_stay_inside_a_range() {
+        let tokens = [("<a>", 0), ("<a", 0), (">", NORMALIZED)];
+        let ranges = vec![(0, 4), (5, 6), (6, 10), (12, 14)];
+        assert_eq!(
+            cut_ranges(&tokens, "<a><a> <a> <a><a>", Some(ranges)),
+            pieces(&[
+                ("<a>", true),
+                ("<a", false),
+                (">", true),
+                (" ", false),
+                ("<a>", true),
+                (" <a", false),
+                (">", true),
+                ("<a>", false)
+            ])
         );
     }
 }

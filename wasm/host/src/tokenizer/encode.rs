@@ -1,5 +1,5 @@
 //! From text to tokens.
-use super::added::AddedTokens;
+use super::added::{AddedTokens, Range};
 use super::merge::Merger;
 use super::split::{Origin, Splitter};
 use super::unicode::Classes;
@@ -177,63 +177,62 @@ pub struct Tables {
 impl Tables {
     /// Appends the tokens of `text` (UTF-8 and padding) to `ids` and, when asked for, the range of bytes of each to `spans`.
     ///
-    /// With `literal`, nothing in the text becomes an added token.
+    /// Added tokens are looked for in the ascending `ranges` of bytes only.
     pub fn encode(
         &self,
         pieces: &mut PieceEncoder,
         text: &[u8],
-        literal: bool,
+        ranges: &[Range],
         ids: &mut Vec<u32>,
         spans: Option<&mut Vec<(u32, u32)>>,
     ) {
+        let Tables {
+            vocabulary,
+            added,
+            splitter,
+            classes,
+        } = self;
         let end = text.len() - PADDING;
         match spans {
-            None => self.cut(text, end, literal, &mut |start, end, id| match id {
-                Some(id) => ids.push(id),
-                None => self.splitter.split(
-                    &self.classes,
+            None => added.cut(
+                classes,
+                text,
+                end,
+                ranges,
+                &mut |start, end, token| match token {
+                    Some(token) => ids.push(token.id),
+                    None => {
+                        splitter.split(classes, text, start, end, &mut |text, start, end, _| {
+                            pieces.encode(vocabulary, text, start, end, ids);
+                        })
+                    }
+                },
+            ),
+            Some(spans) => {
+                added.cut(
+                    classes,
                     text,
-                    start,
                     end,
-                    &mut |text, start, end, _| {
-                        pieces.encode(&self.vocabulary, text, start, end, ids);
+                    ranges,
+                    &mut |start, end, token| match token {
+                        Some(token) => {
+                            ids.push(token.id);
+                            spans.push((start as u32, end as u32));
+                        }
+                        None => splitter.split(
+                            classes,
+                            text,
+                            start,
+                            end,
+                            &mut |text, start, end, origin| {
+                                let first = ids.len();
+                                pieces.encode(vocabulary, text, start, end, ids);
+                                self.locate(&text[start..end], start, origin, &ids[first..], spans);
+                            },
+                        ),
                     },
-                ),
-            }),
-            Some(spans) => self.cut(text, end, literal, &mut |start, end, id| match id {
-                Some(id) => {
-                    ids.push(id);
-                    spans.push((start as u32, end as u32));
-                }
-                None => self.splitter.split(
-                    &self.classes,
-                    text,
-                    start,
-                    end,
-                    &mut |text, start, end, origin| {
-                        let first = ids.len();
-                        pieces.encode(&self.vocabulary, text, start, end, ids);
-                        self.locate(&text[start..end], start, origin, &ids[first..], spans);
-                    },
-                ),
-            }),
-        }
-    }
-
-    fn cut(
-        &self,
-        text: &[u8],
-        end: usize,
-        literal: bool,
-        sink: &mut impl FnMut(usize, usize, Option<u32>),
-    ) {
-        if literal {
-            sink(0, end, None);
-        } else {
-            self.added
-                .cut(&self.classes, text, 0, end, &mut |start, end, token| {
-                    sink(start, end, token.map(|token| token.id))
-                });
+                )
+            }
         }
     }
 

@@ -9,7 +9,7 @@ mod unicode;
 mod unicode_ranges;
 mod vocabulary;
 
-use added::{Added, AddedTokens};
+use added::{Added, AddedTokens, Range};
 use encode::{PieceEncoder, Tables};
 use split::{Splitter, Stage};
 use unicode::Classes;
@@ -111,11 +111,18 @@ impl Tokenizer {
     }
 
     /// Encodes the `length` written bytes of UTF-8. Returns the number of tokens, which then lie at `ids()`.
-    pub fn encode(&mut self, length: usize, literal: bool) -> usize {
+    ///
+    /// Added tokens are looked for between `ranges[0]` and `ranges[1]`, `ranges[2]` and `ranges[3]` and so on, in bytes.
+    pub fn encode(&mut self, length: usize, ranges: &[u32]) -> usize {
         self.written(length);
         self.ids.clear();
-        self.tables
-            .encode(&mut self.pieces, &self.input, literal, &mut self.ids, None);
+        self.tables.encode(
+            &mut self.pieces,
+            &self.input,
+            &pairs(ranges),
+            &mut self.ids,
+            None,
+        );
         self.ids.len()
     }
 
@@ -126,7 +133,7 @@ impl Tokenizer {
     pub fn encode_with_offsets(
         &mut self,
         length: usize,
-        literal: bool,
+        ranges: &[u32],
         trim: bool,
         keep_first: bool,
     ) -> usize {
@@ -134,10 +141,11 @@ impl Tokenizer {
         self.ids.clear();
         self.spans.clear();
         self.offsets.clear();
+        let ranges = pairs(ranges);
         self.tables.encode(
             &mut self.pieces,
             &self.input,
-            literal,
+            &ranges,
             &mut self.ids,
             Some(&mut self.spans),
         );
@@ -218,6 +226,13 @@ impl Tokenizer {
             }
         }
     }
+}
+
+fn pairs(ranges: &[u32]) -> Vec<Range> {
+    ranges
+        .chunks_exact(2)
+        .map(|pair| (pair[0] as usize, pair[1] as usize))
+        .collect()
 }
 
 impl Default for Tokenizer {
