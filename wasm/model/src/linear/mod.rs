@@ -1,17 +1,63 @@
 //! Linear layers: `out = x * weight^T` for every weight format, one row of activations or many.
 //!
-//! A weight is packed once, rows in groups of [`GROUP`], and then serves a single row (decode) and many rows (prefill) alike.
-//! Results are batch-invariant: an output element is the same bits whatever `rows` is and however groups are split over threads.
+//! A weight is packed once, rows in groups of [`GROUP`], and then serves a single row (decode) and many rows (prefill) alike. A lane of a
+//! vector is an output row, so nothing is ever added across lanes:
+//!
+//! ```text
+//! [linear] -> one row:   Packed::matvec (float32)   Quantized::matvec_int8     -> sums [rows][GROUP] -> [epilogue] -> out
+//!             many rows: float::matmul              quantized::matmul
+//! ```
+//!
+//! Results are batch-invariant: an output element is made by the same operations in the same order, whatever `rows` is, whichever tile it
+//! falls in and however groups are split over threads.
 
+mod activation;
+mod bf16;
+mod bytes;
+mod epilogue;
+mod f16;
+mod f32;
+mod float;
 mod format;
+mod image;
+mod nibbles;
+#[cfg(test)]
+mod oracle;
+mod q4_0;
+mod q4_1;
+mod q4_k;
+mod q5_k;
+mod q6_k;
+mod q8_0;
+mod quantized;
+#[cfg(test)]
+mod tests;
+mod vector;
 
+use bytes::ByteQuants;
 use core::ops::Range;
+use float::Packed;
+use nibbles::Nibble;
+use quantized::Quantized;
+use vector::Native;
+
+pub use activation::Activation;
+pub use epilogue::Epilogue;
 pub use format::Format;
 
 /// Rows of a weight that are packed together; threads split the work by groups.
 pub const GROUP: usize = 16;
+/// Activation rows whose sums are kept at a time.
+const PANEL: usize = 128;
+const SUMS_BYTES: usize = PANEL * GROUP * 4;
+const FLOAT_STRIP_BYTES: usize = float::CHUNK * GROUP * 4;
 /// Bytes of scratch memory that [`linear`] needs, per thread.
-pub const SCRATCH_BYTES: usize = 64 * 1024;
+pub const SCRATCH_BYTES: usize = SUMS_BYTES
+    + if quantized::STRIP_BYTES > FLOAT_STRIP_BYTES {
+        quantized::STRIP_BYTES
+    } else {
+        FLOAT_STRIP_BYTES
+    };
 
 /// A packed weight matrix of `rows` outputs and `cols` inputs.
 #[derive(Clone, Copy, Debug)]
@@ -30,71 +76,47 @@ impl Part {
     }
 }
 
-/// Activation functions, in the order of `activations` in the op vocabulary.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u32)]
-pub enum Activation {
-    Silu,
-    Gelu,
-    GeluTanh,
-    Relu,
-}
-
-impl Activation {
-    /// The activation with this number.
-    pub fn from_u32(number: u32) -> Option<Activation> {
-        [
-            Activation::Silu,
-            Activation::Gelu,
-            Activation::GeluTanh,
-            Activation::Relu,
-        ]
-        .get(number as usize)
-        .copied()
-    }
-
-    fn apply(self, x: f32) -> f32 {
-        match self {
-            Activation::Silu => x / (1.0 + (-x).exp()),
-            Activation::Gelu => x * 0.5 * (1.0 + erf(x * core::f32::consts::FRAC_1_SQRT_2)),
-            Activation::GeluTanh => {
-                x * 0.5 * (1.0 + (0.797_884_6 * (x + 0.044_715 * x * x * x)).tanh())
-            }
-            Activation::Relu => x.max(0.0),
+/// Calls a function that is generic over [`Packed`] with the type of a format.
+macro_rules! with_format {
+    ($format:expr, $f:ident ( $($argument:expr),* )) => {
+        match $format {
+            Format::F32 => $f::<f32::F32>($($argument),*),
+            Format::F16 => $f::<f16::F16>($($argument),*),
+            Format::Bf16 => $f::<bf16::Bf16>($($argument),*),
+            _ => with_quantized!($format, $f($($argument),*)),
         }
-    }
+    };
 }
 
-/// Abramowitz and Stegun 7.1.26: absolute error below 1.5e-7.
-fn erf(x: f32) -> f32 {
-    let t = 1.0 / (1.0 + 0.327_591_1 * x.abs());
-    let poly = t
-        * (0.254_829_6
-            + t * (-0.284_496_74 + t * (1.421_413_7 + t * (-1.453_152_1 + t * 1.061_405_4))));
-    (1.0 - poly * (-x * x).exp()).copysign(x)
+/// Calls a function that is generic over [`Quantized`] with the type of a quantized format.
+macro_rules! with_quantized {
+    ($format:expr, $f:ident ( $($argument:expr),* )) => {
+        match $format {
+            Format::Q8_0 => $f::<q8_0::Q8_0>($($argument),*),
+            Format::Q4_0 => $f::<Nibble<q4_0::Q4_0>>($($argument),*),
+            Format::Q4_1 => $f::<Nibble<q4_1::Q4_1>>($($argument),*),
+            Format::Q4K => $f::<Nibble<q4_k::Q4K>>($($argument),*),
+            Format::Q5K => $f::<ByteQuants<q5_k::Q5K>>($($argument),*),
+            Format::Q6K => $f::<ByteQuants<q6_k::Q6K>>($($argument),*),
+            format => unreachable!("{format:?} has no int8 kernels"),
+        }
+    };
 }
 
-/// What happens to a value `v = x[r] . weight[n] + bias[n]`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Epilogue {
-    /// `out = v`
-    Set,
-    /// `out += v`
-    Add,
-    /// `out = activation(out) * v`: `out` already holds the gate projection.
-    Gate(Activation),
+fn group_bytes<W: Packed>(cols: usize) -> usize {
+    W::group_bytes(cols)
 }
 
 /// Bytes of a packed weight; rows are padded to whole groups.
 pub fn packed_bytes(format: Format, rows: usize, cols: usize) -> usize {
-    rows.div_ceil(GROUP) * GROUP * format.row_bytes(cols)
+    rows.div_ceil(GROUP) * with_format!(format, group_bytes(cols))
 }
 
 /// Packs rows `first_row .. first_row + row_count` of a weight; calls for different rows may run in any order and on any thread.
 ///
 /// # Safety
-/// `src` holds `row_count` row-major rows; `dst` is the start of `packed_bytes(format, total_rows, cols)` bytes;
-/// `first_row` is a multiple of 32 and so is `row_count`, unless the last row is among them.
+/// `src` holds `row_count` row-major rows; `dst` is the start of `packed_bytes(format, total_rows, cols)` bytes; `first_row` is a multiple
+/// of [`GROUP`] and so is `row_count`, unless the last row is among them; `cols` is a whole number of blocks.
 pub unsafe fn pack(
     format: Format,
     src: *const u8,
@@ -104,10 +126,21 @@ pub unsafe fn pack(
     cols: usize,
     dst: *mut u8,
 ) {
-    let _ = total_rows;
-    let bytes = format.row_bytes(cols);
-    // SAFETY: both ranges are inside what the caller promised.
-    unsafe { core::ptr::copy_nonoverlapping(src, dst.add(first_row * bytes), row_count * bytes) }
+    debug_assert!(first_row % GROUP == 0 && first_row + row_count <= total_rows);
+    for at in (0..row_count).step_by(GROUP) {
+        let rows = GROUP.min(row_count - at);
+        // SAFETY: the rows are inside the source, their group inside the destination.
+        unsafe {
+            let src = src.add(at * format.row_bytes(cols));
+            let to = dst.add((first_row + at) / GROUP * with_format!(format, group_bytes(cols)));
+            with_format!(format, pack_group(src, rows, cols, to));
+        }
+    }
+}
+
+unsafe fn pack_group<W: Packed>(src: *const u8, rows: usize, cols: usize, to: *mut u8) {
+    // SAFETY: the caller's promise.
+    unsafe { W::pack_group(src, rows, cols, to) }
 }
 
 /// Dequantizes row `row` exactly into `cols` floats.
@@ -115,28 +148,35 @@ pub unsafe fn pack(
 /// # Safety
 /// `part` is packed, `row < part.rows`, and `out` takes `part.cols` floats.
 pub unsafe fn unpack_row(part: &Part, row: usize, out: *mut f32) {
-    let (values, bytes) = part.format.block();
-    let row_bytes = part.format.row_bytes(part.cols);
-    for b in 0..part.cols / values {
-        // SAFETY: block `b` of a row inside the weight.
+    // SAFETY: the caller's promise.
+    unsafe { with_format!(part.format, unpack_group_row(part, row, out)) }
+}
+
+unsafe fn unpack_group_row<W: Packed>(part: &Part, row: usize, out: *mut f32) {
+    const COLUMNS: usize = 32;
+    let mut strip = [0.0f32; COLUMNS * GROUP];
+    for first in (0..part.cols).step_by(COLUMNS) {
+        let count = COLUMNS.min(part.cols - first);
+        // SAFETY: the group of `row`, columns inside it, and as many floats of `out`.
         unsafe {
-            let block =
-                core::slice::from_raw_parts(part.data.add(row * row_bytes + b * bytes), bytes);
-            let out = core::slice::from_raw_parts_mut(out.add(b * values), values);
-            format::dequantize(part.format, block, out);
+            let group = part.data.add(row / GROUP * W::group_bytes(part.cols));
+            let strip = W::floats::<Native>(group, part.cols, first, count, strip.as_mut_ptr());
+            for k in 0..count {
+                *out.add(first + k) = strip.add(k * GROUP + row % GROUP).read_unaligned();
+            }
         }
     }
 }
 
 /// Bytes of the int8 image of `rows` activation rows.
 pub fn input_bytes(rows: usize, cols: usize) -> usize {
-    rows * cols.div_ceil(32) * 40
+    rows * cols.div_ceil(image::BLOCK) * image::BLOCK_BYTES
 }
 
 /// Writes the int8 image of activation rows `rows` (of `total_rows`) for quantized weights; threads may each prepare a range.
 ///
 /// # Safety
-/// `x` is `[total_rows, cols]`, `cols` a multiple of 32, and `dst` the start of `input_bytes(total_rows, cols)` bytes, 16-byte aligned.
+/// `x` is `[total_rows, cols]`, `cols` a multiple of 32, and `dst` the start of `input_bytes(total_rows, cols)` bytes.
 pub unsafe fn prepare(
     x: *const f32,
     rows: Range<usize>,
@@ -144,7 +184,21 @@ pub unsafe fn prepare(
     cols: usize,
     dst: *mut u8,
 ) {
-    let _ = (x, rows, total_rows, cols, dst);
+    for row in rows {
+        // SAFETY: row `row` is inside both.
+        unsafe { image::write_row::<Native>(x.add(row * cols), row, total_rows, cols, dst) }
+    }
+}
+
+/// What one call of [`linear`] works on.
+struct Job<'a> {
+    part: &'a Part,
+    x: *const f32,
+    prepared: *const u8,
+    rows: usize,
+    output: epilogue::Output,
+    groups: Range<usize>,
+    scratch: *mut u8,
 }
 
 /// Multiplies `rows` activation rows with the rows of `part` in `groups`.
@@ -153,7 +207,8 @@ pub unsafe fn prepare(
 /// arithmetic on exactly dequantized weights. Output `n` of row `r` goes to `out[r * out_stride + n]`; `bias` (or null) holds `part.rows` floats.
 ///
 /// # Safety
-/// All pointers cover those shapes, `scratch` is [`SCRATCH_BYTES`] that no other thread uses, and no other thread writes the outputs of `groups`.
+/// All pointers cover those shapes (`x` may dangle where `prepared` is given), `scratch` is [`SCRATCH_BYTES`] that no other thread uses,
+/// 16-byte aligned, and no other thread writes the outputs of `groups`.
 #[allow(clippy::too_many_arguments)]
 pub unsafe fn linear(
     part: &Part,
@@ -167,26 +222,73 @@ pub unsafe fn linear(
     groups: Range<usize>,
     scratch: *mut u8,
 ) {
-    let _ = (prepared, scratch);
-    let mut weight = vec![0.0; part.cols];
-    for n in groups.start * GROUP..(groups.end * GROUP).min(part.rows) {
-        // SAFETY: row `n` and the outputs are inside what the caller promised.
-        unsafe {
-            unpack_row(part, n, weight.as_mut_ptr());
-            for r in 0..rows {
-                let mut value = 0.0;
-                for (k, w) in weight.iter().enumerate() {
-                    value += w * *x.add(r * part.cols + k);
+    let output = epilogue::Output {
+        out,
+        stride: out_stride,
+        bias,
+        epilogue,
+        columns: part.rows,
+    };
+    let job = Job {
+        part,
+        x,
+        prepared,
+        rows,
+        output,
+        groups,
+        scratch,
+    };
+    // SAFETY: the caller's promise.
+    unsafe {
+        if part.format.quantized() && !prepared.is_null() {
+            with_quantized!(part.format, multiply_int8(&job))
+        } else {
+            with_format!(part.format, multiply_float(&job))
+        }
+    }
+}
+
+unsafe fn multiply_int8<W: Quantized>(job: &Job) {
+    let cols = job.part.cols;
+    // SAFETY: groups and panels are inside what the caller of `linear` promised.
+    unsafe {
+        let (sums, strips) = (
+            job.scratch as *mut core::primitive::f32,
+            job.scratch.add(SUMS_BYTES),
+        );
+        for group in job.groups.clone() {
+            let weight = job.part.data.add(group * W::group_bytes(cols));
+            for row in (0..job.rows).step_by(PANEL) {
+                let rows = PANEL.min(job.rows - row);
+                let image = job.prepared.add(input_bytes(row, cols));
+                if job.rows == 1 {
+                    W::matvec_int8::<Native>(weight, image, cols, sums);
+                } else {
+                    quantized::matmul::<Native, W>(weight, image, rows, cols, sums, strips);
                 }
-                if !bias.is_null() {
-                    value += *bias.add(n);
+                job.output.write(sums, image::SUM, row..row + rows, group);
+            }
+        }
+    }
+}
+
+unsafe fn multiply_float<W: Packed>(job: &Job) {
+    let cols = job.part.cols;
+    // SAFETY: groups and panels are inside what the caller of `linear` promised.
+    unsafe {
+        let sums = job.scratch as *mut core::primitive::f32;
+        let strip = job.scratch.add(SUMS_BYTES) as *mut core::primitive::f32;
+        for group in job.groups.clone() {
+            let weight = job.part.data.add(group * W::group_bytes(cols));
+            for row in (0..job.rows).step_by(PANEL) {
+                let rows = PANEL.min(job.rows - row);
+                let x = job.x.add(row * cols);
+                if job.rows == 1 {
+                    W::matvec::<Native>(weight, x, cols, sums, strip);
+                } else {
+                    float::matmul::<Native, W>(weight, x, rows, cols, sums, strip);
                 }
-                let out = &mut *out.add(r * out_stride + n);
-                *out = match epilogue {
-                    Epilogue::Set => value,
-                    Epilogue::Add => *out + value,
-                    Epilogue::Gate(activation) => activation.apply(*out) * value,
-                };
+                job.output.write(sums, 1.0, row..row + rows, group);
             }
         }
     }
