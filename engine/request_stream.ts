@@ -53,8 +53,9 @@ export class RequestStream implements AsyncIterableIterator<RequestOutput, void>
     return this.completions.every((completion) => completion.finishReason !== null);
   }
 
-  /** Tells the reader that something changed. */
+  /** Tells the reader that something changed, if it wants to know before the end. */
   notify(): void {
+    if (this.#outputKind === "final" && this.#error === null && !this.finished) return;
     this.#changed?.resolve();
     this.#changed = null;
   }
