@@ -1,7 +1,7 @@
 //! Walks an encoded program. Everything is in 32-bit words, written by `wasm/encode.ts`; addresses are those of this memory.
 //!
 //! A step is `[op, kind of rows, words that follow, operands..]`, operands in the order of `ops` in `engine/program.ts`, each as
-//! - buffer: its address (and, where an op cannot know them from a weight, its columns),
+//! - buffer: its address and columns,
 //! - matrix: `cols, parts, (format, rows, address) of each part`,
 //! - vector: its address, 0 if absent,
 //! - cache: its address,
@@ -104,8 +104,14 @@ impl Operands<'_> {
     fn float(&mut self) -> f32 {
         f32::from_bits(self.number())
     }
-    fn floats(&mut self) -> *mut f32 {
+    fn vector(&mut self) -> *mut f32 {
         address(self.number())
+    }
+    fn buffer(&mut self) -> *mut f32 {
+        self.buffer_and_cols().0
+    }
+    fn buffer_and_cols(&mut self) -> (*mut f32, usize) {
+        (address(self.number()), self.size())
     }
     fn matrix(&mut self) -> Parts {
         let (cols, count) = (self.size(), self.size());
@@ -184,7 +190,7 @@ unsafe fn step(
     unsafe {
         match op {
             0 => {
-                let (table, out) = (o.matrix(), o.floats());
+                let (table, out) = (o.matrix(), o.buffer());
                 if words.embedded == 0 {
                     ops::embed(team, &batch, &table.matrix(), out);
                 }
@@ -192,7 +198,7 @@ unsafe fn step(
             }
             1 => {
                 let (x, norm, parts, bias, out) =
-                    (o.floats(), o.floats(), o.matrix(), o.floats(), o.floats());
+                    (o.buffer(), o.vector(), o.matrix(), o.vector(), o.buffer());
                 let op = ops::NormLinear {
                     x,
                     norm,
@@ -217,12 +223,12 @@ unsafe fn step(
                 _ => attention::<Bf16>(team, work, &batch, context, &mut o),
             },
             4 => {
-                let (x, parts, bias, out) = (o.floats(), o.matrix(), o.floats(), o.floats());
+                let (x, parts, bias, out) = (o.buffer(), o.matrix(), o.vector(), o.buffer());
                 ops::linear_add(team, work, rows, x, &parts.matrix(), bias, out)
             }
             5 => {
                 let (x, norm, parts, bias, out) =
-                    (o.floats(), o.floats(), o.matrix(), o.floats(), o.floats());
+                    (o.buffer(), o.vector(), o.matrix(), o.vector(), o.buffer());
                 let op = ops::NormGatedLinear {
                     x,
                     norm,
@@ -235,7 +241,7 @@ unsafe fn step(
                 ops::norm_gated_linear(team, work, rows, &op)
             }
             6 => {
-                let (x, cols, out) = (o.floats(), o.size(), o.floats());
+                let ((x, cols), out) = (o.buffer_and_cols(), o.buffer());
                 ops::gather(team, &batch, x, out, cols);
                 Ok(())
             }
@@ -257,7 +263,7 @@ fn cache<E>(context: &Context, data: *mut f32, kv_heads: usize, head_dim: usize)
 /// # Safety
 /// That of [`walk`].
 unsafe fn rope_store<E: Element>(team: &Team, batch: &Batch, context: &Context, o: &mut Operands) {
-    let (qkv, data, heads) = (o.floats(), o.floats(), o.size());
+    let (qkv, data, heads) = (o.buffer(), o.vector(), o.size());
     let cache = cache::<E>(context, data, o.size(), o.size());
     let op = ops::RopeStore {
         qkv,
@@ -278,7 +284,7 @@ unsafe fn attention<E: Element>(
     context: &Context,
     o: &mut Operands,
 ) -> Result<(), Aborted> {
-    let (qkv, data, out, heads) = (o.floats(), o.floats(), o.floats(), o.size());
+    let (qkv, data, out, heads) = (o.buffer(), o.vector(), o.buffer(), o.size());
     let cache = cache::<E>(context, data, o.size(), o.size());
     let op = ops::Attention {
         qkv,

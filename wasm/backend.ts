@@ -1,0 +1,38 @@
+/**
+ * The CPU backend: a program runs in Rust compiled to WebAssembly, on as many workers as there are threads.
+ *
+ * @module
+ */
+import type { Backend } from "../engine/backend.ts";
+import { WasmExecutable } from "./executable.ts";
+import { layOut } from "./layout.ts";
+import { type BuildName, loadModel, supportedBuild } from "./model.ts";
+
+export type { BuildName } from "./model.ts";
+
+/** Choices of {@link createWasmBackend}. */
+export interface WasmBackendOptions {
+  /** Which build of the crate; `auto` is the best that this engine runs. */
+  readonly build?: "auto" | BuildName;
+  /** Most bytes of one memory; 4 GiB is what 32-bit addresses reach. Smaller ones spread a program over several. */
+  readonly memoryBytes?: number;
+}
+
+/**
+ * Prepares the CPU backend.
+ *
+ * @returns A backend that multiplies with every format as it is.
+ */
+export async function createWasmBackend({ build = "auto", memoryBytes = 2 ** 32 }: WasmBackendOptions = {}): Promise<Backend> {
+  const model = await loadModel(build === "auto" ? supportedBuild() : build);
+  // The plain build has one thread. More threads than cores wait for each other: 62 times slower when that was measured.
+  const threadsOf = (threads: number) => model.build === "simd" ? 1 : Math.min(threads, navigator.hardwareConcurrency);
+  const place: (...args: Parameters<Backend["estimate"]>) => ReturnType<typeof layOut> = (program, options) =>
+    layOut(program, { ...options, threads: threadsOf(options.threads) }, model, memoryBytes);
+  return {
+    device: "wasm",
+    formats: new Set(["f32", "f16", "bf16", "q8_0", "q4_0", "q4_1", "q4_k", "q5_k", "q6_k"]),
+    estimate: (program, options) => place(program, options).totalBytes,
+    compile: async (program, options) => await WasmExecutable.create(place(program, options), model, threadsOf(options.threads)),
+  };
+}

@@ -1,0 +1,48 @@
+/**
+ * Steps as the 32-bit words that every thread walks; `wasm/model/src/program.rs` reads them and says how they lie.
+ *
+ * @module
+ */
+import type { Format } from "../engine/formats.ts";
+import { type Binding, type OpName, ops, type Step } from "../engine/program.ts";
+
+/** A matrix's parts by address, a vector, buffer or cache by its own. */
+export interface Addresses {
+  of(bound: Binding): number;
+  /** Format and address of each part of a matrix. */
+  parts(bound: Binding): readonly { readonly format: Format; readonly rows: number; readonly address: number }[];
+}
+
+const opNumbers = Object.keys(ops) as OpName[];
+/** In the order of `Format` in the crate. */
+const formatNumbers: readonly Format[] = ["f32", "f16", "bf16", "q8_0", "q4_0", "q4_1", "q4_k", "q5_k", "q6_k"];
+const floatConstants = new Set(["eps"]);
+
+/** Number of a format in the crate. */
+export const formatNumber = (format: Format) => formatNumbers.indexOf(format);
+
+/** The bits of a number as float32. */
+function floatBits(value: number): number {
+  return new Uint32Array(Float32Array.of(value).buffer)[0];
+}
+
+/** Encodes steps that run in one memory. `starts` are the words where each begins, then their number. */
+export function encode(steps: readonly Step[], addresses: Addresses): { words: Uint32Array; starts: number[] } {
+  const words: number[] = [], starts = [0];
+  for (const step of steps) {
+    const operands = ops[step.op].binds.flatMap((name, i) => {
+      const bound = step.binds[i];
+      if (bound === null) return [0];
+      if (bound.kind === "buffer") return [addresses.of(bound), bound.cols];
+      if (name !== "table" && name !== "weight") return [addresses.of(bound)];
+      const parts = addresses.parts(bound);
+      return [bound.kind === "weight" ? bound.cols : 0, parts.length, ...parts.flatMap((part) => [formatNumber(part.format), part.rows, part.address])];
+    });
+    const consts = Object.entries(step.consts).map(([name, value]) => floatConstants.has(name) ? floatBits(value) : value);
+    const first = step.binds.find((bound) => bound?.kind === "buffer");
+    const rows = first?.kind === "buffer" && first.rows === "outputs" ? 1 : 0;
+    words.push(opNumbers.indexOf(step.op), rows, operands.length + consts.length, ...operands, ...consts);
+    starts.push(words.length);
+  }
+  return { words: Uint32Array.from(words), starts };
+}
