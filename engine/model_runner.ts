@@ -66,7 +66,7 @@ export class ModelRunner {
       const completion = sequences[outputSequences[i]];
       const { temperature, topK, topP, minP, logprobs } = completion.params;
       try {
-        raws.push(this.#process(completion, rowOf(i)));
+        raws.push(touchesLogits(completion) ? this.#process(completion, rowOf(i)) : null);
       } catch (error) {
         raws.push(null);
         results[i] = asError(error);
@@ -93,11 +93,9 @@ export class ModelRunner {
   /** Applies all that changes logits in place. Returns a copy of the unchanged ones when somebody wants them. */
   #process(completion: Completion, logits: Float32Array): Float32Array | null {
     const { params, tokens, outputTokenIds, logitsProcessors, onLogits, stopChecker } = completion;
-    const forbidsStop = outputTokenIds.length < params.minTokens && stopChecker.stopTokenIds.size > 0;
-    const changes = logitsProcessors.length > 0 || forbidsStop || params.hasPenalties;
-    const raw = onLogits !== undefined || changes && params.logprobs !== undefined ? logits.slice() : null;
+    const raw = onLogits !== undefined || params.logprobs !== undefined ? logits.slice() : null;
     for (const process of logitsProcessors) process(tokens, logits);
-    if (forbidsStop) { for (const id of stopChecker.stopTokenIds) logits[id] = -Infinity; }
+    if (outputTokenIds.length < params.minTokens) { for (const id of stopChecker.stopTokenIds) logits[id] = -Infinity; }
     if (params.hasPenalties) {
       const { repetitionPenalty, frequencyPenalty, presencePenalty, logitBias } = params;
       const promptTokenIds = tokens.slice(0, completion.promptLength);
@@ -113,6 +111,11 @@ export class ModelRunner {
     const best = this.#sampler.sample(raw, [{ temperature: 0, topK: 0, topP: 1, minP: 0, seed: 0n, position: 0, logprobs }])[0];
     return { tokenId: token.tokenId, logprob: best.logprob! + raw[token.tokenId] - raw[best.tokenId], topLogprobs: best.topLogprobs };
   }
+}
+
+/** Whether somebody wants to see or change the logits of the next token. */
+function touchesLogits({ params, outputTokenIds, logitsProcessors, onLogits }: Completion): boolean {
+  return logitsProcessors.length > 0 || onLogits !== undefined || params.hasPenalties || outputTokenIds.length < params.minTokens;
 }
 
 function asError(error: unknown): Error {
