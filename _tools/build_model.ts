@@ -130,16 +130,10 @@ export function modelBytes(): Uint8Array<ArrayBuffer> {
 }
 
 async function buildWorker(): Promise<void> {
-  const esbuild = await import("npm:esbuild@0.25.12");
-  const { outputFiles: [{ text }] } = await esbuild.build({
-    entryPoints: [WASM + "worker.ts"],
-    bundle: true,
-    format: "cjs",
-    platform: "node",
-    target: "esnext",
-    write: false,
-  });
-  await esbuild.stop();
+  const output = `${CRATE}target/worker.cjs`;
+  const args = ["bundle", "--quiet", "--format", "cjs", "--external", "node:worker_threads", "--output", output, WASM + "worker.ts"];
+  if (!(await new Deno.Command(Deno.execPath(), { args }).spawn().status).success) Deno.exit(1);
+  const text = await Deno.readTextFile(output);
   await Deno.writeTextFile(
     `${OUTPUT}model_worker.gen.ts`,
     `${HEADER}/** SHA-256 over wasm/worker.ts and what it imports. */

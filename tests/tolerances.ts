@@ -9,3 +9,12 @@ export const gpuStepTolerance = 2e-5;
 
 /** Logits against Transformers in float32: both sum the same products in another order, and Transformers rounds each activation. */
 export const goldenLogitsTolerance = 1e-4;
+
+/** One step on the CPU against the f64 oracle, relative to the largest value: f32 sums of up to a few hundred products in another order. */
+export const wasmStepTolerance = 1e-5;
+
+/** The same with int8 activations: each product is off by up to 1/254 of its block's largest activation, and the errors mostly cancel in sums of 64 and more. */
+export const wasmInt8StepTolerance = 3e-2;
+
+/** What storing K and V in a number type costs, relative: half a unit in the last place of its mantissa. */
+export const cacheRounding = { f32: 0, f16: 2 ** -11, bf16: 2 ** -8 };

@@ -5,9 +5,9 @@
  */
 import { type CompileOptions, DeviceError, rowAlignment } from "../engine/backend.ts";
 import { type Format, rowBytes } from "../engine/formats.ts";
-import type { Binding, Buffer, Cache, Program, Weight } from "../engine/program.ts";
+import type { Binding, Buffer, Program, Weight } from "../engine/program.ts";
 import { batchBytes, type BatchLimits, batchWords } from "./batch_encoder.ts";
-import { type MemoryPlan, type Run } from "./control.ts";
+import type { MemoryPlan, Run } from "./control.ts";
 import { encode, formatNumber } from "./encode.ts";
 import type { Model } from "./model.ts";
 import { type Load, matrixOf, operandsOf, shard } from "./sharding.ts";
