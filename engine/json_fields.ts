@@ -31,7 +31,8 @@ export function parseJsonObject(text: string, file: string): JsonObject {
 
 /** A value for an error message: short, whatever it is. */
 export function describe(value: unknown): string {
-  const text = JSON.stringify(value) ?? String(value);
+  if (typeof value === "object" && value !== null) return "length" in value ? `a list of ${value.length}` : "an object";
+  const text = typeof value === "string" ? JSON.stringify(value) : String(value);
   return text.length > 60 ? `${text.slice(0, 57)}...` : text;
 }
 

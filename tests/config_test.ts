@@ -124,7 +124,7 @@ Deno.test("wrong configurations are refused; the message names file and key", ()
     [{ layer_types: [full, full, full, "sliding_attention"] }, RangeError, "sliding_window must be given"],
     [{ dtype: "float64" }, RangeError, 'dtype must be float32, float16 or bfloat16, got "float64"'],
     [{ rope_theta: 0 }, RangeError, "rope_theta must be more than 0, got 0"],
-    [{ rope_scaling: [] }, TypeError, "rope_scaling must be an object, got []"],
+    [{ rope_scaling: [] }, TypeError, "rope_scaling must be an object, got a list of 0"],
     [{ rope_scaling: { type: "mrope" } }, RangeError, "rope_scaling.type must be one of default, linear, dynamic, yarn, longrope, llama3"],
     [{ rope_parameters: { rope_type: "linear" } }, TypeError, "the key rope_parameters.factor is missing"],
     [{ rope_parameters: { rope_type: "yarn" } }, TypeError, "the key rope_parameters.factor is missing"],

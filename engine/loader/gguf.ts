@@ -70,12 +70,12 @@ export type GgufPart = Omit<Gguf, "files">;
  */
 export function readGguf(file: ByteFile): GgufPart {
   const cursor = new GgufCursor(file);
-  if (cursor.u32("the magic number") !== magic) throw cursor.error("there is no GGUF file: the magic number is missing", 0);
+  if (cursor.u32("the magic number") !== magic) throw cursor.error("the file is no GGUF file, whose first four bytes are GGUF", 0);
   const version = cursor.u32("the version");
   if (version !== 2 && version !== 3) {
     const isBigEndian = version !== 0 && (version & 0xffff) === 0;
     throw cursor.error(
-      isBigEndian ? "the file is big-endian, which is not supported: version" : `version ${version} is not supported, 2 and 3 are: version`,
+      isBigEndian ? "the file is big-endian, which is not supported" : `version ${version} is not supported, 2 and 3 are`,
       4,
     );
   }
@@ -90,7 +90,7 @@ function readMetadata(cursor: GgufCursor, count: number): Map<string, GgufValue>
   const metadata = new Map<string, GgufValue>();
   for (let i = 0; i < count; i++) {
     const at = cursor.offset, key = cursor.string(`the key of metadata value ${i}`);
-    if (metadata.has(key)) throw cursor.error(`metadata key ${key} is there twice, again`, at);
+    if (metadata.has(key)) throw cursor.error(`metadata key ${key} is there twice`, at);
     metadata.set(key, cursor.value(key));
   }
   return metadata;
@@ -111,7 +111,7 @@ function readTensors(cursor: GgufCursor, count: number, alignment: number): Map<
   const dataStart = Math.ceil(cursor.offset / alignment) * alignment;
   const tensors = new Map<string, StoredTensor>();
   for (const { name, at, tensor } of listed) {
-    if (tensors.has(name)) throw cursor.error(`tensor ${name} is there twice, again`, at);
+    if (tensors.has(name)) throw cursor.error(`tensor ${name} is there twice`, at);
     const offsetBytes = dataStart + tensor.offsetBytes, end = offsetBytes + tensor.byteLength;
     if (end > file.size) {
       throw cursor.error(`tensor ${name} ends at offset ${end}, but the file has ${file.size} bytes: it is cut off, or its listing is wrong`, at, RangeError);
@@ -130,16 +130,16 @@ function readTensors(cursor: GgufCursor, count: number, alignment: number): Map<
 /** What is listed of a tensor after its name; its offset counts from the start of the tensors' bytes. */
 function readTensorInfo(cursor: GgufCursor, name: string, alignment: number): Omit<StoredTensor, "file"> {
   const at = cursor.offset, dimensions = cursor.u32(`the number of dimensions of ${name}`);
-  if (dimensions > maxDimensions) throw cursor.error(`tensor ${name} has ${dimensions} dimensions, more than ${maxDimensions},`, at);
+  if (dimensions > maxDimensions) throw cursor.error(`tensor ${name} has ${dimensions} dimensions, more than ${maxDimensions}`, at);
   const shape: number[] = [];
   for (let i = 0; i < dimensions; i++) shape.unshift(cursor.u64(`dimension ${i} of ${name}`, Number.MAX_SAFE_INTEGER));
   const typeAt = cursor.offset, type = cursor.u32(`the type of ${name}`), storageType = types.get(type);
-  if (storageType === undefined) throw cursor.error(`tensor ${name} has type ${type}, which is unknown,`, typeAt);
+  if (storageType === undefined) throw cursor.error(`tensor ${name} has type ${type}, which is unknown`, typeAt);
   const offsetAt = cursor.offset, offsetBytes = cursor.u64(`the offset of ${name}`, cursor.file.size);
-  if (offsetBytes % alignment !== 0) throw cursor.error(`the offset ${offsetBytes} of tensor ${name} is no multiple of the alignment ${alignment}:`, offsetAt);
+  if (offsetBytes % alignment !== 0) throw cursor.error(`the offset ${offsetBytes} of tensor ${name} is no multiple of the alignment ${alignment}`, offsetAt);
   const byteLength = tensorBytes(storageType, shape);
   if (Number.isNaN(byteLength)) {
-    throw cursor.error(`tensor ${name} [${shape.join(", ")}] has no whole number of ${storageType} blocks in a row, or too many:`, at);
+    throw cursor.error(`tensor ${name} [${shape.join(", ")}] has no whole number of ${storageType} blocks in a row, or too many`, at);
   }
   return { storageType, shape, byteLength, offsetBytes };
 }

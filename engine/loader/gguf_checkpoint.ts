@@ -71,7 +71,7 @@ function renamed(tensors: ReadonlyMap<string, StoredTensor>, { headDim }: SmolLM
     const name = transformersName(ggufName);
     if (name === null) continue;
     // llama.cpp rotates neighbours, Transformers halves: the converter has put the rows of Q and K into that order, in NoPE layers too.
-    const interleaved = /\.(q|k)_proj\./.test(name) && tensor.shape[0] % headDim === 0;
+    const interleaved = /\.(q|k)_proj\./.test(name) && tensor.shape[0] >= headDim && tensor.shape[0] % headDim === 0;
     result.set(name, interleaved ? { ...tensor, interleavedHeadRows: headDim } : tensor);
   }
   return result;

@@ -107,7 +107,7 @@ export class GgufCursor {
 
   /** An error at `offset`, for the caller to throw. */
   error(what: string, offset = this.offset, errorClass: ErrorConstructor = SyntaxError): Error {
-    return new errorClass(`Cannot read ${this.file.name}: ${what} at offset ${offset}`);
+    return new errorClass(`Cannot read ${this.file.name} at offset ${offset}: ${what}`);
   }
 
   u32(what: string): number {
