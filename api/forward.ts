@@ -15,7 +15,8 @@ export interface Tensor {
 }
 
 /** Token ids of one text, or of several of equal length. */
-export type TokenIds = readonly number[] | readonly (readonly number[])[];
+export type TokenIds = readonly number[] | Rows;
+type Rows = readonly (readonly number[])[];
 
 /** Arguments of `forward`: B texts of T columns. */
 export interface ForwardInputs {
@@ -27,7 +28,7 @@ export interface ForwardInputs {
   attentionMask?: TokenIds;
   /** `[B, T]` positions; left out: the column, padding included. */
   positionIds?: TokenIds;
-  /** `[B, T]` wanted token ids, -100 where none counts; each is compared with the logits of the column before it. */
+  /** `[B, T]` wanted token ids, -100 where none counts; each is compared with the logits of the column before it, unless that is padding. */
   labels?: TokenIds;
   /** Columns whose logits are wanted: the last n, or the listed ones; 0 or left out: all. */
   logitsToKeep?: number | readonly number[];
@@ -87,7 +88,7 @@ export async function forward(inputs: ForwardInputs, context: ForwardContext): P
     );
   }
   const output = { logits: { data: logits, shape: [batch, kept.length, vocabSize] } };
-  return labels === undefined ? output : { ...output, loss: crossEntropy(logits, labels, vocabSize) };
+  return labels === undefined ? output : { ...output, loss: crossEntropy(logits, labels, mask, vocabSize) };
 }
 
 /** The visible tokens of one text. */
@@ -140,13 +141,16 @@ async function forwardRow(row: Row, { config, executable, pool, rope, options }:
   }
 }
 
-/** Mean over the labels that count of -log softmax(logits)[label], each label against the column before it. */
-function crossEntropy(logits: Float32Array, labels: readonly (readonly number[])[], vocabSize: number): number {
+/**
+ * Mean over the labels that count of -log softmax(logits)[label], each label against the column before it. A label after padding does not count:
+ * nothing predicts it. (Transformers compares it with what attention over the whole row gives.)
+ */
+function crossEntropy(logits: Float32Array, labels: Rows, mask: Rows | undefined, vocabSize: number): number {
   let sum = 0, count = 0;
   labels.forEach((row, b) => {
     for (let column = 1; column < row.length; column++) {
       const label = row[column];
-      if (label === -100) continue;
+      if (label === -100 || mask?.[b][column - 1] === 0) continue;
       if (!(label >= 0 && label < vocabSize)) throw new RangeError(`labels[${b}][${column}] is ${label}, expected -100 or a token id below ${vocabSize}`);
       const start = (b * row.length + column - 1) * vocabSize, values = logits.subarray(start, start + vocabSize);
       let max = -Infinity, total = 0;
@@ -189,12 +193,12 @@ function shapeOf({ inputIds, inputsEmbeds }: ForwardInputs, { hiddenSize, vocabS
 }
 
 /** One text or several as rows. */
-export function rowsOf(ids: TokenIds): readonly (readonly number[])[] {
-  return ids.length === 0 || typeof ids[0] === "number" ? [ids as readonly number[]] : ids as readonly (readonly number[])[];
+export function rowsOf(ids: TokenIds): Rows {
+  return ids.length === 0 || typeof ids[0] === "number" ? [ids as readonly number[]] : ids as Rows;
 }
 
 /** Rows of an argument, checked to be `[batch, columns]`. */
-function matrix(name: string, values: TokenIds | undefined, batch: number, columns: number): readonly (readonly number[])[] | undefined {
+function matrix(name: string, values: TokenIds | undefined, batch: number, columns: number): Rows | undefined {
   if (values === undefined) return undefined;
   const rows = rowsOf(values);
   if (rows.length !== batch || rows.some((row) => row.length !== columns)) {
