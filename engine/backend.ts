@@ -55,6 +55,20 @@ export interface Backend {
 /** Rows that are written together must start at a multiple of this (and be a multiple of it, but for a tensor's last rows). */
 export const rowAlignment = 32;
 
+/** The next tokens of one sequence, each the most likely one, made without a look at the logits in between. */
+export interface DecodeRequest {
+  /** Last token, not yet in the cache. */
+  readonly token: number;
+  /** Its place in the sequence. */
+  readonly position: number;
+  /** Blocks of the sequence, enough for `steps` more tokens. */
+  readonly blockTable: Uint32Array;
+  /** `[steps, headDim]` as {@link Batch.rope}, of the positions from `position` on. */
+  readonly rope: Float32Array;
+  /** Tokens to make, at most {@link Executable.maxDecodeSteps}. */
+  readonly steps: number;
+}
+
 /** A compiled program with its weights and KV cache. One call at a time. */
 export interface Executable {
   /**
@@ -74,6 +88,15 @@ export interface Executable {
    * @throws {DeviceError} when the device fails; the executable is unusable afterwards.
    */
   execute(batch: Batch): Promise<Float32Array>;
+  /** Most tokens of one {@link Executable.decode}; 0 or left out: there is no faster way than {@link Executable.execute}. */
+  readonly maxDecodeSteps?: number;
+  /**
+   * Makes several tokens at once, as as many batches of one row would, ties to the lowest id.
+   *
+   * @returns `[steps]` token ids. Keys and values of all but the last are in the cache.
+   * @throws {DeviceError} as {@link Executable.execute}.
+   */
+  decode?(request: DecodeRequest): Promise<Uint32Array>;
   /** Copies `rows x cols` values of an activation buffer as the last step left them; for tests and for hidden states. */
   read(buffer: string, rows: number): Promise<Float32Array>;
   /** Frees memory and workers. A batch in flight rejects. Safe to call twice. */

@@ -12,6 +12,7 @@ import { ModelRunner, type RopeRows } from "./model_runner.ts";
 import { OutputText } from "./output_text.ts";
 import { RequestStream } from "./request_stream.ts";
 import { type SamplingOptions, SamplingParams } from "./sampling_params.ts";
+import type { ScheduledStep } from "./scheduled_step.ts";
 import { Scheduler, type SchedulerOptions } from "./scheduler.ts";
 import { StopChecker, type StoppingCriterion } from "./stop_checker.ts";
 
@@ -60,6 +61,8 @@ export class EngineCore {
   readonly #streams = new Map<Completion, RequestStream>();
   #requests = 0;
   #isStepping = false;
+  /** Time in milliseconds of a token in the last {@link EngineCore.#decode}; before the first: long. */
+  #decodeMs = Infinity;
   #error: Error | null = null;
   /** The last of those who use the executable. */
   #lastUse: Promise<unknown> = Promise.resolve();
@@ -181,6 +184,8 @@ export class EngineCore {
     const step = scheduler.schedule(), { sequences, outputSequences } = step;
     if (sequences.length === 0) return this.#failStuck(scheduler.waiting[0]);
     for (const completion of sequences) this.#streams.get(completion)!.timings.firstScheduledMs ??= startMs;
+    const decodeSteps = this.#decodeSteps(step);
+    if (decodeSteps > 0) return this.#decode(step, decodeSteps);
     const results = await this.#runner.run(step);
     for (let i = 0; i < results.length; i++) {
       const result = results[i], stream = this.#streams.get(sequences[outputSequences[i]]);
@@ -191,6 +196,27 @@ export class EngineCore {
     for (let i = 0; i < results.length; i++) {
       const result = results[i], completion = sequences[outputSequences[i]];
       if (!(result instanceof Error)) this.#accept(completion, result);
+    }
+  }
+
+  /** Tokens that the device makes of a step on its own, if it can and only one answer is asked for: no more than others can wait for. */
+  #decodeSteps(step: ScheduledStep<Completion>): number {
+    const { scheduler } = this, most = scheduler.running.length + scheduler.waiting.length > 1 ? 0 : this.#runner.maxDecodeSteps(step);
+    if (most === 0) return 0;
+    const [completion] = step.sequences, left = completion.params.maxTokens - completion.outputTokenIds.length;
+    return 1 + scheduler.reserveAhead(completion, Math.min(most, left, Math.max(2, Math.floor(maxDecodeMs / this.#decodeMs))) - 1);
+  }
+
+  /** Lets the device make several tokens. What comes after the end is dropped: nobody reads its keys. */
+  async #decode(step: ScheduledStep<Completion>, decodeSteps: number): Promise<void> {
+    const [completion] = step.sequences, startMs = performance.now(), tokens = await this.#runner.decode(step, decodeSteps);
+    const elapsedMs = performance.now() - startMs;
+    this.#decodeMs = elapsedMs / decodeSteps;
+    this.#stats.addStep(elapsedMs, decodeSteps, decodeSteps);
+    this.scheduler.commit(tokens.subarray(0, 1));
+    for (let i = 0; i < decodeSteps && this.#streams.has(completion); i++) {
+      if (i > 0) this.scheduler.advance(completion, tokens[i]);
+      this.#accept(completion, { tokenId: tokens[i] });
     }
   }
 
@@ -236,6 +262,9 @@ export class EngineCore {
     this.#fail(this.#streams.get(completion)!, new RangeError(message));
   }
 }
+
+/** Time in milliseconds for which a device may make tokens on its own. */
+const maxDecodeMs = 25;
 
 /** Lets timers, input and cancellations in. */
 function nextTask(): Promise<void> {

@@ -18,6 +18,7 @@ export class ModelRunner {
   readonly #rope: RopeRows;
   readonly #sampler: Sampler;
   readonly #vocabSize: number;
+  readonly #maxRows: number;
   readonly #rotations: Float32Array;
 
   /** @param maxRows Most tokens of a step. */
@@ -26,6 +27,7 @@ export class ModelRunner {
     this.#rope = rope;
     this.#sampler = sampler;
     this.#vocabSize = vocabSize;
+    this.#maxRows = maxRows;
     this.#rotations = new Float32Array(maxRows * rope.headDim);
   }
 
@@ -49,14 +51,35 @@ export class ModelRunner {
     return this.#sample(step, logits);
   }
 
+  /** Most tokens that {@link ModelRunner.decode} can make of a step, 0 when the step must be run: several rows, or their logits are wanted. */
+  maxDecodeSteps({ sequences, tokens, outputRows }: ScheduledStep<Completion>): number {
+    const { maxDecodeSteps = 0, decode } = this.#executable;
+    if (decode === undefined || tokens.length !== 1 || outputRows.length !== 1) return 0;
+    const { params } = sequences[0];
+    return params.temperature > 0 || params.logprobs !== undefined || touchesLogits(sequences[0]) ? 0 : Math.min(maxDecodeSteps, this.#maxRows);
+  }
+
+  /**
+   * Computes a step of one row and goes on with its sequence.
+   *
+   * @param steps Tokens to make; all have their places in the cache.
+   */
+  decode({ sequences: [completion], positions: [position], tokens: [token] }: ScheduledStep<Completion>, steps: number): Promise<Uint32Array> {
+    const rope = this.#rotations.subarray(0, steps * this.#rope.headDim);
+    for (let i = 0; i < steps; i++) this.#fill(i, position + i, completion);
+    return this.#executable.decode!({ token, position, blockTable: Uint32Array.from(completion.blocks), rope, steps });
+  }
+
   #rotate({ sequences, positions, queryStarts }: ScheduledStep<Completion>): Float32Array {
     for (let i = 0; i < sequences.length; i++) {
-      for (let row = queryStarts[i]; row < queryStarts[i + 1]; row++) {
-        // The length that a row sees must not depend on how the prompt was cut into steps, or whether it is computed for the second time.
-        this.#rope.fill(this.#rotations, row, positions[row], Math.max(sequences[i].promptLength, positions[row] + 1));
-      }
+      for (let row = queryStarts[i]; row < queryStarts[i + 1]; row++) this.#fill(row, positions[row], sequences[i]);
     }
     return this.#rotations.subarray(0, positions.length * this.#rope.headDim);
+  }
+
+  #fill(row: number, position: number, { promptLength }: Completion): void {
+    // The length that a row sees must not depend on how the prompt was cut into steps, or whether it is computed for the second time.
+    this.#rope.fill(this.#rotations, row, position, Math.max(promptLength, position + 1));
   }
 
   #sample({ sequences, outputSequences }: ScheduledStep<Completion>, logits: Float32Array): (SampledToken | Error)[] {

@@ -150,6 +150,30 @@ export class Scheduler<S extends Sequence = Sequence> {
     this.#step = null;
   }
 
+  /**
+   * Gets blocks for tokens of a running sequence that are to be made without a step of their own.
+   *
+   * @param most Tokens after those that are scheduled or computed.
+   * @returns How many of them have a place: fewer when free blocks are few, and nobody is preempted for them.
+   */
+  reserveAhead(sequence: S, most: number): number {
+    const { blockSize, free } = this.pool, { length } = sequence.tokens;
+    const count = Math.min(most, this.maxTokens - length - 1, (sequence.blocks.length + free) * blockSize - length);
+    this.#reserve(sequence, length - sequence.computed + count);
+    return count;
+  }
+
+  /** Takes in a token that was made ahead: the sequence's last one is now in the cache, in a place from {@link Scheduler.reserveAhead}. */
+  advance(sequence: S, token: number): void {
+    const { tokens } = sequence;
+    if (sequence.status !== "running" || sequence.computed !== tokens.length - 1 || tokens.length > sequence.blocks.length * this.pool.blockSize) {
+      throw new RangeError(`Cannot advance a sequence that has ${sequence.computed} of ${tokens.length} tokens and ${sequence.blocks.length} blocks`);
+    }
+    sequence.computed = tokens.length;
+    if (this.options.enablePrefixCaching) this.#registerBlocks(sequence, sequence.computed);
+    tokens.push(token);
+  }
+
   /** Tokens that the rest of the budget gives a sequence. */
   #share(sequence: S): number {
     return Math.min(sequence.tokens.length - sequence.computed, this.options.maxNumBatchedTokens - this.#builder.rows);

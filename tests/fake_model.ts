@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { type CompileOptions, DeviceError, type Executable } from "../engine/backend.ts";
+import { type CompileOptions, type DecodeRequest, DeviceError, type Executable } from "../engine/backend.ts";
 import type { Batch } from "../engine/batch.ts";
 import type { BpeTokenizer, Detokenizer, SampledToken, Sampler } from "../engine/host.ts";
 import type { RopeRows } from "../engine/model_runner.ts";
@@ -42,6 +42,10 @@ export class FakeExecutable implements Executable {
   mostRows = 0;
   /** The step, counted from 1, at which the device fails. */
   failsAt = Infinity;
+  /** Tokens of one {@link FakeExecutable.decode}; 0: it cannot. */
+  maxDecodeSteps = 0;
+  /** Tokens made by {@link FakeExecutable.decode}. */
+  decoded = 0;
   /** Awaited in each step. */
   delay: () => Promise<void> = () => Promise.resolve();
   readonly #vocabSize: number;
@@ -79,6 +83,27 @@ export class FakeExecutable implements Executable {
       for (let id = 0; id < this.#vocabSize; id++) logits[id] = -((id - next + this.#vocabSize) % this.#vocabSize) / 4;
     });
     return this.#logits.subarray(0, batch.outputRows.length * this.#vocabSize);
+  }
+
+  async decode({ token, position, blockTable, rope, steps }: DecodeRequest): Promise<Uint32Array> {
+    if (steps < 1 || steps > this.maxDecodeSteps) throw new Error(`Cannot make ${steps} tokens`);
+    const { blockSize } = this.#sizes, tokens = Uint32Array.of(token, ...new Uint32Array(steps));
+    for (let i = 0; i < steps; i++) {
+      const at = position + i;
+      const logits = await this.execute({
+        tokens: tokens.subarray(i, i + 1),
+        rope: rope.subarray(2 * i, 2 * i + 2),
+        slots: Uint32Array.of(blockTable[Math.floor(at / blockSize)] * blockSize + at % blockSize),
+        queryStarts: Uint32Array.of(0, 1),
+        contextLengths: Uint32Array.of(at + 1),
+        blockTables: blockTable,
+        blocksPerSequence: blockTable.length,
+        outputRows: Uint32Array.of(0),
+      });
+      tokens[i + 1] = logits.indexOf(0);
+    }
+    this.decoded += steps;
+    return tokens.subarray(1);
   }
 
   /** Tokens that a row sees, read as attention reads keys. */
