@@ -18,3 +18,9 @@ export const wasmInt8StepTolerance = 3e-2;
 
 /** What storing K and V in a number type costs, relative: half a unit in the last place of its mantissa. */
 export const cacheRounding = { f32: 0, f16: 2 ** -11, bf16: 2 ** -8 };
+
+/**
+ * Logits of GGUF files with types that are loaded as another type, against Transformers on the exactly dequantized weights: q2_k, q3_k and the like
+ * become types with a scale every 32 values in float16, whose rounding is at most 2^-11 of a weight.
+ */
+export const convertedLogitsTolerance = 3e-3;
