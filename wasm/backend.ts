@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Backend } from "../engine/backend.ts";
+import { type Backend, DeviceError } from "../engine/backend.ts";
 import { WasmExecutable } from "./executable.ts";
 import { layOut } from "./layout.ts";
 import { type BuildName, loadModel, supportedBuild } from "./model.ts";
@@ -16,6 +16,15 @@ export interface WasmBackendOptions {
   readonly build?: "auto" | BuildName;
   /** Most bytes of one memory; 4 GiB is what 32-bit addresses reach. Smaller ones spread a program over several. */
   readonly memoryBytes?: number;
+}
+
+/**
+ * Memory that the machine has left, as far as this program may ask. Allocation itself seldom fails: pages are only taken when they are
+ * written, and by then there is no error but the end of the process.
+ */
+function availableBytes(): number {
+  const permission = Deno.permissions.querySync({ name: "sys", kind: "systemMemoryInfo" });
+  return permission.state === "granted" ? Deno.systemMemoryInfo().available : Infinity;
 }
 
 /**
@@ -33,6 +42,12 @@ export async function createWasmBackend({ build = "auto", memoryBytes = 2 ** 32 
     device: "wasm",
     formats: new Set(["f32", "f16", "bf16", "q8_0", "q4_0", "q4_1", "q4_k", "q5_k", "q6_k"]),
     estimate: (program, options) => place(program, options).totalBytes,
-    compile: async (program, options) => await WasmExecutable.create(place(program, options), model, threadsOf(options.threads)),
+    compile: async (program, options) => {
+      const layout = place(program, options), available = availableBytes();
+      if (layout.totalBytes > available) {
+        throw new DeviceError(`Cannot place ${program.name}: it takes ${layout.totalBytes} bytes, this machine has ${available} left`);
+      }
+      return await WasmExecutable.create(layout, model, threadsOf(options.threads));
+    },
   };
 }

@@ -60,6 +60,12 @@ export class WasmExecutable implements Executable {
     }
   }
 
+  /** Bytes of its memories and of the mailbox. */
+  get allocatedBytes(): number {
+    const { plans } = this.#layout, memories = this.#memories?.map((memory) => memory.buffer.byteLength) ?? plans.map(({ pages }) => pages * 65536);
+    return memories.reduce((sum, bytes) => sum + bytes, this.#crew.mailbox.byteLength);
+  }
+
   #placesOf(tensor: string): readonly TensorPlace[] {
     const places = this.#layout.tensors.get(tensor);
     if (places === undefined) throw new TypeError(`Cannot write ${tensor}: the program has no such tensor`);
