@@ -166,7 +166,8 @@ export interface HostSampler extends Sampler {
    */
   distribution(logits: Float32Array, row: SamplerRow): { readonly tokenId: number; readonly probability: number }[];
   /**
-   * Room for `[rows, vocabSize]` logits that {@link Sampler.sample} need not copy; valid until anything of the host module is called but that.
+   * Room for `[rows, vocabSize]` logits that {@link Sampler.sample} need not copy. To be asked for anew for each batch: it is valid up to and
+   * including the next call of anything of the host module.
    */
   logitsView(rows: number, vocabSize: number): Float32Array<ArrayBuffer>;
 }

@@ -21,6 +21,7 @@ pub trait Vector: Copy {
     /// `self < other ? other : self`.
     fn max(self, other: Self) -> Self;
     fn ge(self, other: Self) -> Self;
+    fn eq(self, other: Self) -> Self;
     /// Toward zero, saturating, NaN to 0; the lanes are i32 afterwards.
     fn truncate(self) -> Self;
     /// Of i32 lanes.
@@ -95,12 +96,13 @@ impl Vector for [u32; 4] {
         zip_floats(self, other, |a, b| if a < b { b } else { a })
     }
     fn ge(self, other: Self) -> Self {
-        zip(self, other, |a, b| {
-            if f32::from_bits(a) >= f32::from_bits(b) {
-                u32::MAX
-            } else {
-                0
-            }
+        zip_floats(self, other, |a, b| {
+            f32::from_bits(if a >= b { u32::MAX } else { 0 })
+        })
+    }
+    fn eq(self, other: Self) -> Self {
+        zip_floats(self, other, |a, b| {
+            f32::from_bits(if a == b { u32::MAX } else { 0 })
         })
     }
     fn truncate(self) -> Self {
@@ -189,6 +191,9 @@ mod wasm {
         }
         fn ge(self, other: Self) -> Self {
             f32x4_ge(self, other)
+        }
+        fn eq(self, other: Self) -> Self {
+            f32x4_eq(self, other)
         }
         fn truncate(self) -> Self {
             i32x4_trunc_sat_f32x4(self)

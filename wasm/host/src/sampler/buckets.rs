@@ -1,10 +1,11 @@
 //! Drawing from a whole row, or from its nucleus, without sorting it: weights are summed in buckets of almost equal logits, and only the bucket
 //! where the nucleus ends and the one that is drawn from are sorted.
 
-use super::exp::exp;
-use super::scale::Scale;
+use super::exp::ROUND;
+use super::scale::{Scale, Weights};
 use super::select::{collect, for_each_chunk, Candidate, Maxima};
 use crate::vector::Vector;
+use core::hint::black_box;
 
 const BUCKETS: usize = 2048;
 /// Buckets in a factor of e between weights; the last bucket holds all that is 64 nats below the maximum or more.
@@ -25,12 +26,27 @@ impl Default for Buckets {
     }
 }
 
-/// Bucket of each exponent, not yet truncated.
-#[inline(always)]
-fn place<V: Vector>(exponents: V) -> V {
-    exponents
-        .mul(V::splat(-PER_NAT))
-        .min(V::splat((BUCKETS - 1) as f32))
+/// Bucket of each exponent, in the lowest bits of a float ([`ROUND`]).
+struct Place<V> {
+    per_nat: V,
+    last: V,
+    round: V,
+}
+
+impl<V: Vector> Place<V> {
+    #[inline(always)]
+    fn new() -> Self {
+        let splat = |value: f32| V::splat(black_box(value));
+        Place {
+            per_nat: splat(-PER_NAT),
+            last: splat((BUCKETS - 1) as f32),
+            round: splat(ROUND),
+        }
+    }
+    #[inline(always)]
+    fn of(&self, exponents: V) -> V {
+        exponents.mul(self.per_nat).min(self.last).add(self.round)
+    }
 }
 
 /// Sorted logits of one bucket and the weight of all before it.
@@ -52,6 +68,7 @@ impl Buckets {
         uniform: f64,
     ) -> usize {
         self.fill::<V>(logits, maxima, scale);
+        let weights = scale.weights::<V>();
         let total: f64 = self.masses.iter().sum();
         let mut kept = total;
         if top_p < 1.0 {
@@ -64,7 +81,7 @@ impl Buckets {
                 if kept >= limit && (i > 0 || last > 0) {
                     break;
                 }
-                kept += weight::<V>(scale, *candidate);
+                kept += weight(&weights, *candidate);
             }
         }
         let target = uniform * kept;
@@ -72,7 +89,7 @@ impl Buckets {
         let Bucket { candidates, before } = self.sort::<V>(logits, maxima, scale, drawn);
         let mut sum = before;
         for candidate in candidates {
-            sum += weight::<V>(scale, *candidate);
+            sum += weight(&weights, *candidate);
             if sum > target {
                 return candidate.id();
             }
@@ -81,26 +98,22 @@ impl Buckets {
         candidates
             .iter()
             .rev()
-            .find(|c| weight::<V>(scale, **c) > 0.0)
+            .find(|c| weight(&weights, **c) > 0.0)
             .map_or(0, |c| c.id())
     }
 
     fn fill<V: Vector>(&mut self, logits: &[f32], maxima: &Maxima, scale: Scale) {
         self.masses.fill(0.0);
-        let masses = &mut self.masses;
+        let (masses, weights, place) = (&mut self.masses, scale.weights::<V>(), Place::<V>::new());
         for_each_chunk(logits, |i, chunk| {
-            if place(V::splat(scale.exponent(maxima.chunks[i]))).to_array()[0]
-                >= (BUCKETS - 1) as f32
-            {
+            // All in the last bucket, where nothing counts.
+            if scale.exponent(maxima.chunks[i]) * -PER_NAT >= BUCKETS as f32 {
                 return;
             }
             for values in chunk.as_chunks::<4>().0 {
-                let exponents = scale.exponents(V::load_floats(values));
-                let (weights, places) = (
-                    exp(exponents).to_array(),
-                    place(exponents).truncate().to_array(),
-                );
-                for (weight, place) in weights.into_iter().zip(places) {
+                let exponents = weights.exponents(V::load_floats(values));
+                let places = place.of(exponents).to_array();
+                for (weight, place) in weights.of(exponents).to_array().into_iter().zip(places) {
                     masses[place.to_bits() as usize % BUCKETS] += weight as f64;
                 }
             }
@@ -126,11 +139,9 @@ impl Buckets {
         scale: Scale,
         bucket: usize,
     ) -> Bucket<'_> {
-        let (from, to) = (V::splat(bucket as f32), V::splat((bucket + 1) as f32));
-        let hits = |values: V| {
-            let place = place(scale.exponents(values));
-            place.ge(from).bitmask() & !place.ge(to).bitmask()
-        };
+        let (weights, place) = (scale.weights::<V>(), Place::<V>::new());
+        let wanted = V::splat(ROUND + bucket as f32);
+        let hits = |values: V| place.of(weights.exponents(values)).eq(wanted).bitmask();
         // A chunk below this cannot reach into the bucket.
         let bound = scale.logit_below((-((bucket + 1) as f64) / PER_NAT as f64).exp());
         collect::<V>(logits, maxima, bound, hits, &mut self.candidates);
@@ -141,6 +152,8 @@ impl Buckets {
     }
 }
 
-fn weight<V: Vector>(scale: Scale, candidate: Candidate) -> f64 {
-    exp(V::splat(scale.exponent(candidate.logit()))).to_array()[0] as f64
+fn weight<V: Vector>(weights: &Weights<V>, candidate: Candidate) -> f64 {
+    weights
+        .of(weights.exponents(V::splat(candidate.logit())))
+        .to_array()[0] as f64
 }

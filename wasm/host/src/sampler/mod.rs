@@ -13,7 +13,6 @@ pub mod select;
 
 use crate::vector::Native;
 use buckets::Buckets;
-use exp::exp;
 use philox::uniform;
 use scale::Scale;
 use select::{candidates, find_maxima, first_maximum, lower_bound, BadRow, Candidate, Maxima};
@@ -125,13 +124,16 @@ impl Sampler {
 
     fn weigh(&mut self, scale: Scale) {
         use crate::vector::Vector;
+        let scaled = scale.weights::<Native>();
         self.weights.clear();
         for four in self.candidates.chunks(4) {
             let logits = core::array::from_fn(|i| {
                 four.get(i)
                     .map_or(f32::NEG_INFINITY, |candidate| candidate.logit())
             });
-            let weights = exp(scale.exponents(Native::load_floats(&logits))).to_array();
+            let weights = scaled
+                .of(scaled.exponents(Native::load_floats(&logits)))
+                .to_array();
             self.weights.extend_from_slice(&weights[..four.len()]);
         }
     }

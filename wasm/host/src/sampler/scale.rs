@@ -1,6 +1,6 @@
 //! Softmax of a row: weights relative to the largest logit.
 
-use super::exp::exp;
+use super::exp::Exp;
 use super::select::{for_each_chunk, Maxima};
 use crate::vector::Vector;
 
@@ -16,6 +16,26 @@ pub struct Scale {
     times: f32,
 }
 
+/// [`Scale`] for vectors, and the exponential function.
+#[derive(Clone, Copy)]
+pub struct Weights<V> {
+    max: V,
+    times: V,
+    largest: V,
+    exp: Exp<V>,
+}
+
+impl<V: Vector> Weights<V> {
+    #[inline(always)]
+    pub fn exponents(&self, x: V) -> V {
+        x.min(self.largest).sub(self.max).mul(self.times)
+    }
+    #[inline(always)]
+    pub fn of(&self, exponents: V) -> V {
+        self.exp.of(exponents)
+    }
+}
+
 impl Scale {
     pub fn new(max: f32, temperature: f64) -> Scale {
         Scale {
@@ -25,10 +45,14 @@ impl Scale {
     }
 
     #[inline(always)]
-    pub fn exponents<V: Vector>(&self, x: V) -> V {
-        x.min(V::splat(f32::MAX))
-            .sub(V::splat(self.max))
-            .mul(V::splat(self.times))
+    pub fn weights<V: Vector>(&self) -> Weights<V> {
+        let splat = |value: f32| V::splat(core::hint::black_box(value));
+        Weights {
+            max: splat(self.max),
+            times: splat(self.times),
+            largest: splat(f32::MAX),
+            exp: Exp::new(),
+        }
     }
 
     /// The same for one logit.
@@ -45,14 +69,14 @@ impl Scale {
 
     /// Sum of the weights of a row.
     pub fn sum<V: Vector>(&self, logits: &[f32], maxima: &Maxima) -> f64 {
-        let mut sum = 0f64;
+        let (mut sum, weights) = (0f64, self.weights::<V>());
         for_each_chunk(logits, |i, chunk| {
             if self.exponent(maxima.chunks[i]) < NEGLIGIBLE {
                 return;
             }
             let mut part = V::splat(0.0);
             for values in chunk.as_chunks::<4>().0 {
-                part = part.add(exp(self.exponents(V::load_floats(values))));
+                part = part.add(weights.of(weights.exponents(V::load_floats(values))));
             }
             let [a, b, c, d] = part.to_array();
             sum += (a as f64 + b as f64) + (c as f64 + d as f64);

@@ -37,20 +37,25 @@ pub fn for_each_chunk(logits: &[f32], mut f: impl FnMut(usize, &[f32; CHUNK])) {
 /// Finds the maxima and refuses rows that have none.
 pub fn find_maxima<V: Vector>(logits: &[f32], maxima: &mut Maxima) -> Result<(), BadRow> {
     // A sum is cheaper than looking for NaN and has it wherever a term does (and where infinities meet: hence the second look).
-    let (mut sum, mut row) = (V::splat(0.0), V::splat(f32::NEG_INFINITY));
+    // Four of each: one would wait for itself.
+    let (mut sums, mut row) = ([V::splat(0.0); 4], f32::NEG_INFINITY);
     maxima.chunks.clear();
+    maxima.chunks.reserve(logits.len().div_ceil(CHUNK));
     for_each_chunk(logits, |_, chunk| {
-        let mut max = V::splat(f32::NEG_INFINITY);
-        for values in chunk.as_chunks::<4>().0 {
-            let values = V::load_floats(values);
-            max = max.max(values);
-            sum = sum.add(values);
+        let mut max = [V::splat(f32::NEG_INFINITY); 4];
+        for four in chunk.as_chunks::<16>().0 {
+            for (i, values) in four.as_chunks::<4>().0.iter().enumerate() {
+                let values = V::load_floats(values);
+                max[i] = max[i].max(values);
+                sums[i] = sums[i].add(values);
+            }
         }
-        row = row.max(max);
-        maxima.chunks.push(horizontal_max(max));
+        let max = horizontal_max(max[0].max(max[1]).max(max[2].max(max[3])));
+        row = larger(row, max);
+        maxima.chunks.push(max);
     });
-    maxima.row = horizontal_max(row);
-    let [a, b, c, d] = sum.to_array();
+    maxima.row = row;
+    let [a, b, c, d] = sums[0].add(sums[1]).add(sums[2].add(sums[3])).to_array();
     if (a + b + c + d).is_nan() && logits.iter().any(|x| x.is_nan()) {
         Err(BadRow::HasNan)
     } else if maxima.row == f32::NEG_INFINITY {
@@ -61,8 +66,16 @@ pub fn find_maxima<V: Vector>(logits: &[f32], maxima: &mut Maxima) -> Result<(),
 }
 
 #[inline(always)]
+fn larger(a: f32, b: f32) -> f32 {
+    if a < b {
+        b
+    } else {
+        a
+    }
+}
+
+#[inline(always)]
 fn horizontal_max<V: Vector>(v: V) -> f32 {
-    let larger = |a: f32, b: f32| if a < b { b } else { a };
     let [a, b, c, d] = v.to_array();
     larger(larger(a, b), larger(c, d))
 }
@@ -134,19 +147,26 @@ pub fn collect<V: Vector>(
     out: &mut Vec<Candidate>,
 ) {
     out.clear();
-    for_each_chunk(logits, |i, chunk| {
-        if maxima.chunks[i] < bound {
-            return;
-        }
-        for (j, values) in chunk.as_chunks::<4>().0.iter().enumerate() {
-            let mut hit = hits(V::load_floats(values));
-            while hit != 0 {
-                let lane = hit.trailing_zeros() as usize;
-                out.push(Candidate::new(values[lane], CHUNK * i + 4 * j + lane));
-                hit &= hit - 1;
-            }
-        }
-    });
+    for (i, _) in maxima
+        .chunks
+        .iter()
+        .enumerate()
+        .filter(|(_, max)| **max >= bound)
+    {
+        for_each_chunk(
+            &logits[CHUNK * i..logits.len().min(CHUNK * (i + 1))],
+            |_, chunk| {
+                for (j, values) in chunk.as_chunks::<4>().0.iter().enumerate() {
+                    let mut hit = hits(V::load_floats(values));
+                    while hit != 0 {
+                        let lane = hit.trailing_zeros() as usize;
+                        out.push(Candidate::new(values[lane], CHUNK * i + 4 * j + lane));
+                        hit &= hit - 1;
+                    }
+                }
+            },
+        );
+    }
     // What fills up the last chunk is no logit.
     while out.last().is_some_and(|last| last.id() >= logits.len()) {
         out.pop();
