@@ -32,19 +32,23 @@ export class BenchRunner {
    */
   async measure({ kind, tokens, depth }: BenchTest, repetitions: number, signal: AbortSignal): Promise<number[]> {
     const step = kind === "prompt" ? this.#model.compileOptions.maxRows : 1;
-    await this.#run(0, depth, this.#model.compileOptions.maxRows, signal);
-    await this.#run(depth, Math.min(tokens, step), step, signal); // Warm-up.
+    await this.run(0, depth, this.#model.compileOptions.maxRows, signal);
+    await this.run(depth, Math.min(tokens, step), step, signal); // Warm-up.
     const rates: number[] = [];
     for (let i = 0; i < repetitions; i++) {
       const startMs = performance.now();
-      await this.#run(depth, tokens, step, signal);
+      await this.run(depth, tokens, step, signal);
       rates.push(tokens / (performance.now() - startMs) * 1000);
     }
     return rates;
   }
 
-  /** Computes `count` random tokens at the positions from `start` on, at most `most` in a step; logits of the last token of each step that ends here. */
-  async #run(start: number, count: number, most: number, signal: AbortSignal): Promise<void> {
+  /**
+   * Computes `count` random tokens at the positions from `start` on, at most `most` in a step, and the logits of the last one (of each, one by one).
+   *
+   * @throws The signal's reason when it is aborted.
+   */
+  async run(start: number, count: number, most: number, signal: AbortSignal): Promise<void> {
     const { executable, rope, config, compileOptions: { blocks, blockSize } } = this.#model;
     const end = start + count, blockTables = Uint32Array.from({ length: Math.min(blocks, Math.ceil(end / blockSize)) }, (_, i) => i);
     for (let position = start; position < end;) {
