@@ -1,6 +1,8 @@
 //! The ops of `engine/program.ts`, one a file. A walker puts a barrier after each.
 
 mod attention;
+#[cfg(test)]
+mod attention_tests;
 mod embed;
 mod gather;
 mod linear_add;
