@@ -199,12 +199,12 @@ export class EngineCore {
     }
   }
 
-  /** Tokens that the device makes of a step on its own, if it can and only one answer is asked for: no more than others can wait for. */
+  /** Tokens that the device makes of a step on its own, if it can: no more than newcomers can wait for. */
   #decodeSteps(step: ScheduledStep<Completion>): number {
-    const { scheduler } = this, most = scheduler.running.length + scheduler.waiting.length > 1 ? 0 : this.#runner.maxDecodeSteps(step);
+    const most = this.#runner.maxDecodeSteps(step);
     if (most === 0) return 0;
     const [completion] = step.sequences, left = completion.params.maxTokens - completion.outputTokenIds.length;
-    return 1 + scheduler.reserveAhead(completion, Math.min(most, left, Math.max(2, Math.floor(maxDecodeMs / this.#decodeMs))) - 1);
+    return 1 + this.scheduler.reserveAhead(completion, Math.min(most, left, Math.max(2, Math.floor(maxDecodeMs / this.#decodeMs))) - 1);
   }
 
   /** Lets the device make several tokens. What comes after the end is dropped: nobody reads its keys. */

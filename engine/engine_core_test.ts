@@ -110,6 +110,7 @@ Deno.test("end of text, stop tokens and stop strings end an answer as vLLM has i
   assertEquals(await run({ stopTokenIds: [third], includeStopStrInOutput: true }), [3, shown.slice(0, 3), "stop", third]);
   assertEquals(await run({ stop: shown.slice(2, 4) }), [4, shown.slice(0, 2), "stop", shown.slice(2, 4)]);
   assertEquals(await run({ stop: shown.slice(2, 4), includeStopStrInOutput: true }), [4, shown.slice(0, 4), "stop", shown.slice(2, 4)]);
+  assertEquals(await run({ stop: shown.slice(2, 4), minTokens: 4, ignoreEos: true }), [12, shown, "length", null]);
   assertEquals(await run({ ignoreEos: true }, [third]), [12, shown, "length", null]);
   assertIdle();
 });
