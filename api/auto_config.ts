@@ -38,7 +38,7 @@ export class SmolLM3Config {
 export interface SmolLM3Config extends Config {}
 
 /** Reads configurations. */
-export const AutoConfig = {
+export class AutoConfig {
   /**
    * Reads the configuration of a model, no weights.
    *
@@ -46,13 +46,13 @@ export const AutoConfig = {
    * @throws {Deno.errors.NotFound} when there is no such model.
    * @throws {SyntaxError | TypeError | RangeError} when its files are not what they should be.
    */
-  async fromPretrained(source: string, options: ConfigOptions = {}): Promise<Config> {
+  static async fromPretrained(source: string, options: ConfigOptions = {}): Promise<Config> {
     const [{ resolveSource }, { openCheckpoint }] = await Promise.all([import("../engine/loader/source.ts"), import("../engine/loader/checkpoint.ts")]);
     const checkpoint = await openCheckpoint(await resolveSource(source, { revision: options.revision, cacheDir: options.cacheDir }));
     checkpoint.close();
     return checkpoint.config;
-  },
-};
+  }
+}
 
 /** Keys in snake_case, in nested objects too. */
 function toSnakeCase(value: unknown): unknown {

@@ -133,7 +133,9 @@ export class SmolLM3ForCausalLM implements AsyncDisposable {
 export type CausalLM = SmolLM3ForCausalLM;
 
 /** Loads the model class that a checkpoint asks for. */
-export const AutoModelForCausalLM = {
+export class AutoModelForCausalLM {
   /** See {@link SmolLM3ForCausalLM.fromPretrained}. */
-  fromPretrained: (source: string, options?: LoadOptions): Promise<SmolLM3ForCausalLM> => SmolLM3ForCausalLM.fromPretrained(source, options),
-};
+  static fromPretrained(source: string, options?: LoadOptions): Promise<SmolLM3ForCausalLM> {
+    return SmolLM3ForCausalLM.fromPretrained(source, options);
+  }
+}

@@ -4,19 +4,13 @@
  * @module
  */
 import type { GenerationOptions } from "../engine/generation_options.ts";
-import type { AutoTokenizer } from "./auto_tokenizer.ts";
+import type { AutoTokenizer, Message } from "./auto_tokenizer.ts";
 import { AutoModelForCausalLM, type CausalLM } from "./causal_lm.ts";
 import type { GenerateOptions } from "./generate.ts";
 import type { LoadOptions } from "./load_model.ts";
 
-/** One turn of a chat. */
-export interface ChatMessage {
-  readonly role: string;
-  readonly content: string;
-}
-
 /** A text to go on from, or a chat to answer. */
-export type TextGenerationInput = string | readonly ChatMessage[];
+export type TextGenerationInput = string | readonly Message[];
 
 /** Options of a call. */
 export interface TextGenerationOptions extends Omit<GenerateOptions, "inputIds" | "attentionMask"> {
@@ -27,7 +21,7 @@ export interface TextGenerationOptions extends Omit<GenerateOptions, "inputIds" 
 }
 
 /** One answer. */
-export interface TextGenerationOutput<Text = string | ChatMessage[]> {
+export interface TextGenerationOutput<Text = string | Message[]> {
   /** Text; for a chat with `returnFullText` the chat with the answer in it. */
   readonly generatedText: Text;
 }
@@ -35,9 +29,9 @@ export interface TextGenerationOutput<Text = string | ChatMessage[]> {
 /** A pipeline: call it with a text, a chat, or a list of either. Frees its model with `dispose`, or at the end of an `await using`. */
 export interface TextGenerationPipeline extends AsyncDisposable {
   (input: string, options?: TextGenerationOptions): Promise<TextGenerationOutput<string>[]>;
-  (input: readonly ChatMessage[], options?: TextGenerationOptions): Promise<TextGenerationOutput[]>;
+  (input: readonly Message[], options?: TextGenerationOptions): Promise<TextGenerationOutput[]>;
   (inputs: readonly string[], options?: TextGenerationOptions): Promise<TextGenerationOutput<string>[][]>;
-  (inputs: readonly (readonly ChatMessage[])[], options?: TextGenerationOptions): Promise<TextGenerationOutput[][]>;
+  (inputs: readonly (readonly Message[])[], options?: TextGenerationOptions): Promise<TextGenerationOutput[][]>;
   readonly model: CausalLM;
   readonly tokenizer: AutoTokenizer;
   dispose(): Promise<void>;
@@ -102,6 +96,6 @@ async function generateText(
   });
 }
 
-function chatTokens(tokenizer: AutoTokenizer, chat: readonly ChatMessage[], continues: boolean): readonly number[] {
+function chatTokens(tokenizer: AutoTokenizer, chat: readonly Message[], continues: boolean): readonly number[] {
   return tokenizer.applyChatTemplate([...chat], continues ? { continueFinalMessage: true } : { addGenerationPrompt: true }).inputIds[0];
 }

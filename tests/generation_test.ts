@@ -6,7 +6,8 @@
 import { assert, assertAlmostEquals, assertEquals } from "@std/assert";
 import { AutoModelForCausalLM } from "../api/causal_lm.ts";
 import type { GenerateOptions } from "../api/generate.ts";
-import { type ChatMessage, pipeline, type TextGenerationOptions } from "../api/pipeline.ts";
+import type { Message } from "../api/auto_tokenizer.ts";
+import { pipeline, type TextGenerationOptions } from "../api/pipeline.ts";
 import { GenerationConfig } from "../engine/generation_config.ts";
 import { type ModelBackend, wasmBackends } from "./model_backends.ts";
 import { goldenLogitsTolerance } from "./tolerances.ts";
@@ -23,7 +24,7 @@ interface Goldens {
     text: string[];
   }[];
   scores: { prompt: string; generate: Record<string, unknown>; scores_top8: [number, number][][]; logits_top8: [number, number][][] };
-  pipelines: { input: string | string[] | ChatMessage[]; args: Record<string, unknown>; output: unknown }[];
+  pipelines: { input: string | string[] | Message[]; args: Record<string, unknown>; output: unknown }[];
   losses: { input_ids: number[]; loss: number }[];
 }
 
