@@ -7,11 +7,11 @@ import type { LogitsProcessor } from "../engine/completion.ts";
 import type { EngineCore } from "../engine/engine_core.ts";
 import { type ResolvedGeneration, resolveGeneration } from "../engine/generation_config.ts";
 import type { GenerationOptions } from "../engine/generation_options.ts";
+import { buildLogitsProcessors } from "../engine/logits_processors.ts";
 import type { RequestStream } from "../engine/request_stream.ts";
 import type { SamplingOptions } from "../engine/sampling_params.ts";
 import type { StoppingCriterion } from "../engine/stop_checker.ts";
 import { rowsOf, type Tensor, type TokenIds } from "./forward.ts";
-import { generationProcessors } from "./generation_processors.ts";
 import { StopStrings } from "./stop_strings.ts";
 import type { Streamer } from "./text_streamer.ts";
 
@@ -161,8 +161,13 @@ async function prepare(model: GenerationModel, options: GenerateOptions): Promis
     if (promptTokenIds.length === 0) throw new RangeError(`Row ${b} of attentionMask leaves no token of the prompt`);
     return Array.from({ length: config.numReturnSequences }, (_, copy): Row => {
       const whole = withPadding(row, promptTokenIds.length);
-      const { processors, sampling } = generationProcessors(config, row, [logitsProcessor ?? []].flat() as LogitsProcessor[]);
-      const criteria: StoppingCriterion[] = [[stoppingCriteria ?? []].flat() as StoppingCriterion[]].flat();
+      const { before, repetition, after, warpers, sampler } = buildLogitsProcessors(config, {
+        promptLength: length,
+        eosTokenIds: config.eosTokenIds,
+        warpAll: wantsScores(config),
+      });
+      const processors = [...before, ...repetition, ...after, ...[logitsProcessor ?? []].flat(), ...warpers];
+      const criteria = [stoppingCriteria ?? []].flat();
       const criterion = (ends: (tokenIds: readonly number[]) => boolean) => criteria.push(ends);
       if (stops !== undefined) criterion((tokenIds) => stops.matches(tokenIds));
       if (deadlineMs !== undefined) criterion(() => performance.now() > deadlineMs);
@@ -171,7 +176,13 @@ async function prepare(model: GenerationModel, options: GenerateOptions): Promis
         promptTokenIds,
         processors: processors.map((process) => (tokenIds, logits) => process(whole(tokenIds), logits)),
         criteria: criteria.map((ends) => (tokenIds) => ends(whole(tokenIds), length)),
-        sampling: { ...sampling, seed: BigInt(seed) + BigInt(b * config.numReturnSequences + copy), maxTokens: config.maxNewTokens },
+        // The sampler takes no empty set of tokens; Transformers keeps the most likely one.
+        sampling: {
+          ...sampler,
+          topP: Math.max(sampler.topP, 1e-6),
+          seed: BigInt(seed) + BigInt(b * config.numReturnSequences + copy),
+          maxTokens: config.maxNewTokens,
+        },
       };
     });
   });
@@ -210,6 +221,10 @@ function refuseUnsupported(options: Record<string, unknown>): void {
   }
 }
 
+function wantsScores({ returnDictInGenerate, outputScores }: ResolvedGeneration): boolean {
+  return returnDictInGenerate === true && outputScores === true;
+}
+
 /** Collects the logits of each step where they are asked for. */
 class StepRecorder {
   readonly isNeeded: boolean;
@@ -225,7 +240,7 @@ class StepRecorder {
     this.#rows = rows;
     this.#vocabSize = vocabSize;
     this.#counts = new Array(rows).fill(0);
-    this.isNeeded = config.returnDictInGenerate === true && (config.outputScores === true || config.outputLogits === true);
+    this.isNeeded = wantsScores(config) || config.returnDictInGenerate === true && config.outputLogits === true;
   }
 
   add(row: number, raw: Float32Array, processed: Float32Array): void {

@@ -29,7 +29,6 @@ const unsupported: Partial<Record<GenerationKey, readonly unknown[]>> = {
   prefillChunkSize: [],
   outputAttentions: [false],
   outputHiddenStates: [false],
-  encoderNoRepeatNgramSize: [0],
   decoderStartTokenId: [],
 };
 
