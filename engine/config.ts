@@ -9,19 +9,33 @@ import { parseRopeParameters } from "./rope_parameters.ts";
 
 /** RoPE parameters in the v5 form of Transformers (`rope_parameters`), keys in camelCase, values unchanged. */
 export interface RopeParameters {
+  /** Which formula gives the frequencies. */
   readonly ropeType: "default" | "linear" | "dynamic" | "yarn" | "longrope" | "llama3";
+  /** Base of the frequencies. */
   readonly ropeTheta: number;
+  /** By how much the context is stretched. */
   readonly factor?: number;
+  /** Context length of the training before it was stretched, in tokens. */
   readonly originalMaxPositionEmbeddings?: number;
+  /** What cos and sin are multiplied by, in place of the value that follows from the factor. */
   readonly attentionFactor?: number;
+  /** YaRN: turns over the original context from which a frequency stays as it is; 32 when absent. */
   readonly betaFast?: number;
+  /** YaRN: turns below which a frequency is divided by the factor; 1 when absent. */
   readonly betaSlow?: number;
+  /** YaRN: with `mscaleAllDim` in place of the attention factor. */
   readonly mscale?: number;
+  /** YaRN: see `mscale`. */
   readonly mscaleAllDim?: number;
+  /** YaRN: whether the bounds between the two are whole numbers; true when absent. */
   readonly truncate?: boolean;
+  /** LongRoPE: `[headDim / 2]` divisors up to the original context length. */
   readonly shortFactor?: readonly number[];
+  /** LongRoPE: `[headDim / 2]` divisors past it. */
   readonly longFactor?: readonly number[];
+  /** Llama 3: turns below which a frequency is divided by the factor. */
   readonly lowFreqFactor?: number;
+  /** Llama 3: turns above which it stays as it is. */
   readonly highFreqFactor?: number;
   /** `[headDim / 2]` divisors of the inverse frequencies, last of all: the tensor `rope_freqs.weight` of a GGUF file. */
   readonly freqFactors?: readonly number[];
@@ -29,28 +43,47 @@ export interface RopeParameters {
 
 /** Configuration of a SmolLM3-shaped decoder (names of Transformers' SmolLM3Config in camelCase). */
 export interface SmolLM3Config {
+  /** Model class; `llama` rotates in every layer. */
   readonly modelType: "smollm3" | "llama";
+  /** Names of the Transformers classes that the checkpoint was saved from. */
   readonly architectures: readonly string[];
+  /** Rows of the embedding table. */
   readonly vocabSize: number;
+  /** Values of a token between layers. */
   readonly hiddenSize: number;
+  /** Values between the two halves of the MLP. */
   readonly intermediateSize: number;
+  /** Decoder layers. */
   readonly numHiddenLayers: number;
+  /** Query heads of a layer. */
   readonly numAttentionHeads: number;
+  /** Key and value heads of a layer; a divisor of the query heads. */
   readonly numKeyValueHeads: number;
+  /** Values of a head; even. */
   readonly headDim: number;
+  /** Activation of the MLP. */
   readonly hiddenAct: Activation;
+  /** Context length, in tokens. */
   readonly maxPositionEmbeddings: number;
+  /** Added to the mean of squares. */
   readonly rmsNormEps: number;
+  /** Rotary position embeddings. */
   readonly rope: RopeParameters;
   /** For each layer 1 = rotary, 0 = NoPE. */
   readonly noRopeLayers: readonly (0 | 1)[];
   /** For each layer the sliding window in tokens, 0 = full attention. */
   readonly slidingWindows: readonly number[];
+  /** Whether q, k, v and o have biases. */
   readonly attentionBias: boolean;
+  /** Whether gate, up and down have biases. */
   readonly mlpBias: boolean;
+  /** Whether the head is the embedding table. */
   readonly tieWordEmbeddings: boolean;
+  /** Token that begins a text. */
   readonly bosTokenId: number | null;
+  /** Tokens that end an answer. */
   readonly eosTokenIds: readonly number[];
+  /** Token that fills rows of a batch. */
   readonly padTokenId: number | null;
   /** Number type that the checkpoint names (`dtype`, formerly `torch_dtype`). */
   readonly dtype: "float32" | "float16" | "bfloat16";

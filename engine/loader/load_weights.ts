@@ -14,6 +14,7 @@ import { programTensors } from "./plan_weights.ts";
 export interface LoadProgress {
   /** Bytes of the files that are done. */
   readonly loadedBytes: number;
+  /** Bytes of all tensors that the model uses. */
   readonly totalBytes: number;
   /** The tensor that was read last. */
   readonly tensor: string;
@@ -21,7 +22,9 @@ export interface LoadProgress {
 
 /** Options of {@link loadWeights}. */
 export interface LoadOptions {
+  /** Called after every few megabytes. */
   readonly onProgress?: (progress: LoadProgress) => void;
+  /** Ends loading. */
   readonly signal?: AbortSignal;
 }
 
