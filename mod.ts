@@ -1,53 +1,43 @@
 /**
- * SmolLM3 and models of the Llama family on Deno: Transformers folders and GGUF files, on the CPU and the GPU.
+ * SmolLM3 on Deno: Transformers folders and GGUF files on the CPU and the GPU.
+ *
  * Importing this module needs no permission, reads nothing and starts nothing.
  *
- * @example Text of a prompt
- * ```ts
- * import { pipeline } from "@smolder/smolder";
- * await using generator = await pipeline("text-generation", "embedded");
- * const [{ generatedText }] = await generator("The sea", { maxNewTokens: 8 });
- * console.log(generatedText);
- * ```
- *
- * @example A chat, token by token
+ * @example
  * ```ts
  * import { AutoModelForCausalLM, AutoTokenizer } from "@smolder/smolder";
+ *
  * const tokenizer = await AutoTokenizer.fromPretrained("embedded");
  * await using model = await AutoModelForCausalLM.fromPretrained("embedded");
- * const inputs = tokenizer.applyChatTemplate([{ role: "user", content: "What is rain?" }], { addGenerationPrompt: true });
- * for await (const { text } of model.stream({ ...inputs, maxNewTokens: 8 })) console.log(text);
+ * const prompt = tokenizer.applyChatTemplate([{ role: "user", content: "What is rain?" }], { addGenerationPrompt: true });
+ * for await (const { text } of model.stream({ ...prompt, doSample: false, maxNewTokens: 32 })) console.log(text);
  * ```
  *
  * @module
  */
 export { AutoConfig, type ConfigOptions, SmolLM3Config, type SmolLM3ConfigOptions } from "./api/auto_config.ts";
-export { AutoTokenizer, type DecodeOptions, type TokenizerOptions } from "./api/auto_tokenizer.ts";
-export type { BatchEncoding, BatchOptions } from "./api/batch_encoding.ts";
-export { AutoModelForCausalLM, type CausalLM, SmolLM3ForCausalLM } from "./api/causal_lm.ts";
-export type { ChatTemplateOptions, Message } from "./api/chat_renderer.ts";
+export {
+  AutoTokenizer,
+  type BatchEncoding,
+  type BatchOptions,
+  type ChatTemplateOptions,
+  type DecodeOptions,
+  type Message,
+  type TokenizerOptions,
+} from "./api/auto_tokenizer.ts";
+export { AutoModelForCausalLM, SmolLM3ForCausalLM } from "./api/causal_lm.ts";
 export type { DeviceName } from "./api/device.ts";
 export { Engine, type GenerateRequest } from "./api/engine.ts";
 export type { CausalLMOutput, ForwardInputs, Tensor, TokenIds } from "./api/forward.ts";
-export type { GenerateOptions, GenerateOutput, StreamPiece } from "./api/generate.ts";
-export type { LoadOptions, LoadProgress } from "./api/load_model.ts";
+export type { GenerateOptions, GenerateOutput, StreamOptions, StreamPiece } from "./api/generate.ts";
+export type { LoadedModel, LoadOptions, LoadProgress } from "./api/load_model.ts";
 export { pipeline, type TextGenerationInput, type TextGenerationOptions, type TextGenerationOutput, type TextGenerationPipeline } from "./api/pipeline.ts";
 export { type Streamer, TextStreamer, type TextStreamerOptions, type TokenDecoder } from "./api/text_streamer.ts";
-
-export { type CacheType, type Device, DeviceError } from "./engine/backend.ts";
-export type { BlockPool } from "./engine/block_pool.ts";
+export { DeviceError } from "./engine/backend.ts";
 export type { LogitsObserver, LogitsProcessor } from "./engine/completion.ts";
-export type { RopeParameters, SmolLM3Config as ModelConfig } from "./engine/config.ts";
-export type { EngineRequest } from "./engine/engine_core.ts";
-export type { EngineMetrics } from "./engine/engine_stats.ts";
 export { GenerationConfig } from "./engine/generation_config.ts";
 export type { GenerationOptions } from "./engine/generation_options.ts";
-export type { Detokenizer, SampledToken } from "./engine/host.ts";
-export type { Activation } from "./engine/program.ts";
 export type { CompletionOutput, FinishReason, RequestOutput, RequestTimings } from "./engine/request_output.ts";
-export type { RequestStream } from "./engine/request_stream.ts";
 export { type RequestOutputKind, type SamplingOptions, SamplingParams } from "./engine/sampling_params.ts";
-export type { ScheduledStep } from "./engine/scheduled_step.ts";
 export { Scheduler, type SchedulerOptions } from "./engine/scheduler.ts";
-export type { Sequence, SequenceStatus } from "./engine/sequence.ts";
 export type { StoppingCriterion } from "./engine/stop_checker.ts";

@@ -9,7 +9,7 @@ import { EngineCore } from "../engine/engine_core.ts";
 import type { GenerationConfig } from "../engine/generation_config.ts";
 import { AutoTokenizer } from "./auto_tokenizer.ts";
 import { type CausalLMOutput, forward, type ForwardInputs } from "./forward.ts";
-import { generate, type GenerateOptions, type GenerateOutput, type GenerationModel, stream, type StreamPiece } from "./generate.ts";
+import { generate, type GenerateOptions, type GenerateOutput, type GenerationModel, stream, type StreamOptions, type StreamPiece } from "./generate.ts";
 import { type LoadedModel, loadModel, type LoadOptions } from "./load_model.ts";
 
 /**
@@ -98,7 +98,7 @@ export class SmolLM3ForCausalLM implements AsyncDisposable {
    *
    * @throws As {@link SmolLM3ForCausalLM.generate}.
    */
-  async *stream(options: GenerateOptions & { logprobs?: boolean }): AsyncGenerator<StreamPiece, void> {
+  async *stream(options: StreamOptions): AsyncGenerator<StreamPiece, void> {
     await this.tokenizer();
     yield* stream(this.#generation(), options);
   }

@@ -33,6 +33,12 @@ export interface GenerateOptions extends GenerationOptions {
   signal?: AbortSignal;
 }
 
+/** Arguments of `stream`. */
+export interface StreamOptions extends Omit<GenerateOptions, "streamer"> {
+  /** Give each token's log probability. */
+  logprobs?: boolean;
+}
+
 /** What `generate` returns. */
 export interface GenerateOutput {
   /** `[rows, length]` prompts and what follows them, padded at the end. */
@@ -117,12 +123,12 @@ export async function generate(model: GenerationModel, options: GenerateOptions)
 }
 
 /** {@link generate} of one row, token by token. Leaving the iteration ends the request. */
-export async function* stream(model: GenerationModel, options: GenerateOptions & { logprobs?: boolean }): AsyncGenerator<StreamPiece, void> {
+export async function* stream(model: GenerationModel, options: StreamOptions): AsyncGenerator<StreamPiece, void> {
   const { logprobs, ...rest } = options;
   options.signal?.throwIfAborted();
   const { config, rows } = await prepare(model, rest);
   if (rows.length > 1) throw new TypeError(`stream takes one sequence, got ${rows.length}: use generate`);
-  if (config.returnDictInGenerate || options.streamer) throw new TypeError("stream gives its tokens one by one: leave streamer and returnDictInGenerate out");
+  if (config.returnDictInGenerate) throw new TypeError("stream gives its tokens one by one: leave returnDictInGenerate out");
   for (const warning of config.warnings) console.warn(warning);
   const samplingParams = { ...rows[0].sampling, outputKind: "delta", logprobs: logprobs ? 0 : undefined } as const;
   const outputs = model.core.add({ ...request(rows[0], config, options.signal), samplingParams });
