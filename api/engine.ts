@@ -16,6 +16,7 @@ import { type LoadedModel, loadModel, type LoadOptions } from "./load_model.ts";
 export interface GenerateRequest extends Omit<EngineRequest, "prompt" | "promptTokenIds"> {
   /** Text to go on from. */
   readonly prompt?: string;
+  /** Tokens to go on from. */
   readonly promptTokenIds?: ArrayLike<number>;
   /** A chat to answer, put into the model's template. */
   readonly messages?: readonly Message[];
@@ -38,7 +39,9 @@ export interface GenerateRequest extends Omit<EngineRequest, "prompt" | "promptT
  * ```
  */
 export class Engine implements AsyncDisposable {
+  /** The model's configuration. */
   readonly config: SmolLM3Config;
+  /** The model's tokenizer. */
   readonly tokenizer: AutoTokenizer;
   /** Where the model runs. */
   readonly device: Device;
@@ -115,7 +118,7 @@ export class Engine implements AsyncDisposable {
     return this.#core.add({ samplingParams: this.defaultSamplingParams, ...rest, promptTokenIds: this.#promptTokenIds(request) });
   }
 
-  /** @returns Counters and rates. */
+  /** Counters and rates. */
   metrics(): EngineMetrics {
     return this.#core.metrics();
   }
@@ -131,6 +134,7 @@ export class Engine implements AsyncDisposable {
     return Promise.resolve();
   }
 
+  /** See {@link Engine.dispose}. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.dispose();
   }

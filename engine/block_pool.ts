@@ -9,7 +9,7 @@
  */
 
 /** The link before a sequence's first block. */
-export const rootLink = 0;
+export const rootLink: number = 0;
 
 /** A fixed number of blocks of `blockSize` tokens, with reference counts and a least-recently-used list of free blocks. */
 export class BlockPool {
@@ -31,6 +31,8 @@ export class BlockPool {
   #lastLink = rootLink;
 
   /**
+   * All blocks free and unknown.
+   *
    * @param blocks Number of blocks, at least 1.
    * @param blockSize Tokens in a block, at least 1.
    * @throws {RangeError} when either is not a positive integer.
@@ -114,12 +116,12 @@ export class BlockPool {
     return this.#links[block] = ++this.#lastLink;
   }
 
-  /** @returns How many hold the block. */
+  /** How many hold the block. */
   references(block: number): number {
     return this.#references[block];
   }
 
-  /** @returns The block's link, or 0 when it is not registered. */
+  /** The block's link, or 0 when it is not registered. */
   link(block: number): number {
     return this.#links[block];
   }

@@ -10,7 +10,8 @@ import { type EngineMetrics, EngineStats } from "./engine_stats.ts";
 import type { BpeTokenizer, SampledToken, Sampler } from "./host.ts";
 import { ModelRunner, type RopeRows } from "./model_runner.ts";
 import { OutputText } from "./output_text.ts";
-import { RequestStream } from "./request_stream.ts";
+import { PendingRequest } from "./pending_request.ts";
+import type { RequestStream } from "./request_stream.ts";
 import { type SamplingOptions, SamplingParams } from "./sampling_params.ts";
 import type { ScheduledStep } from "./scheduled_step.ts";
 import { Scheduler, type SchedulerOptions } from "./scheduler.ts";
@@ -20,13 +21,17 @@ import { StopChecker, type StoppingCriterion } from "./stop_checker.ts";
 export interface EngineCoreParts {
   /** Compiled for these scheduler options: as many rows as `maxNumBatchedTokens`, outputs and sequences as `maxNumSeqs`. */
   readonly executable: Executable;
+  /** Makes the rotations of each row. */
   readonly rope: RopeRows;
+  /** Draws tokens from logits. */
   readonly sampler: Sampler;
+  /** Logits of a row. */
   readonly vocabSize: number;
   /** Makes text of tokens. Without one, outputs have no text and stop strings are refused. */
   readonly tokenizer?: Pick<BpeTokenizer, "detokenizer">;
   /** Tokens that end an answer. */
   readonly eosTokenIds?: readonly number[];
+  /** Sizes. */
   readonly scheduler: SchedulerOptions;
 }
 
@@ -36,7 +41,9 @@ export interface EngineRequest {
   readonly requestId?: string;
   /** The prompt's text, to be given back in outputs. */
   readonly prompt?: string;
+  /** The prompt. */
   readonly promptTokenIds: ArrayLike<number>;
+  /** How tokens are chosen and when the answer ends. */
   readonly samplingParams?: SamplingParams | SamplingOptions;
   /** Lower runs first. Default 0. */
   readonly priority?: number;
@@ -48,6 +55,7 @@ export interface EngineRequest {
   readonly logitsProcessors?: readonly LogitsProcessor[];
   /** All are asked after each token; one is enough to end the answer. */
   readonly stoppingCriteria?: readonly StoppingCriterion[];
+  /** Sees the logits of each token. */
   readonly onLogits?: LogitsObserver;
 }
 
@@ -58,7 +66,7 @@ export class EngineCore {
   readonly #parts: EngineCoreParts;
   readonly #runner: ModelRunner;
   readonly #stats = new EngineStats();
-  readonly #streams = new Map<Completion, RequestStream>();
+  readonly #streams = new Map<Completion, PendingRequest>();
   #requests = 0;
   #isStepping = false;
   /** Time in milliseconds of a token in the last {@link EngineCore.#decode}; before the first: long. */
@@ -102,7 +110,7 @@ export class EngineCore {
     const completions = Array.from({ length: params.n }, (_, index) => this.#completion(request, params, index));
     const requestId = request.requestId ?? String(this.#requests);
     const abort = () => this.#abort(stream);
-    const stream = new RequestStream({ requestId, prompt: request.prompt, completions, outputKind: params.outputKind, abort, signal });
+    const stream = new PendingRequest({ requestId, prompt: request.prompt, completions, outputKind: params.outputKind, abort, signal });
     for (const completion of completions) {
       this.scheduler.add(completion);
       this.#streams.set(completion, stream);
@@ -132,7 +140,7 @@ export class EngineCore {
     return use;
   }
 
-  /** @returns Counters and rates. */
+  /** Counters and rates. */
   metrics(): EngineMetrics {
     return this.#stats.metrics(this.scheduler);
   }
@@ -235,14 +243,14 @@ export class EngineCore {
   }
 
   /** Takes an answer that has ended out of everything. */
-  #retire(completion: Completion, stream: RequestStream): void {
+  #retire(completion: Completion, stream: PendingRequest): void {
     this.scheduler.remove(completion);
     this.#streams.delete(completion);
     this.#stats.addFinished(completion.finishReason!);
     if (stream.finished) stream.end();
   }
 
-  #abort(stream: RequestStream): void {
+  #abort(stream: PendingRequest): void {
     for (const completion of stream.completions) {
       if (completion.finishReason !== null) continue;
       completion.finish("abort");
@@ -250,7 +258,7 @@ export class EngineCore {
     }
   }
 
-  #fail(stream: RequestStream, error: Error): void {
+  #fail(stream: PendingRequest, error: Error): void {
     stream.fail(error);
     this.#abort(stream);
   }

@@ -57,7 +57,7 @@ Deno.test("a cancelled request ends as aborted in the queue, in its prompt and i
   let late = cancelled[0];
   executable.delay = () => {
     if (executable.steps === 1) {
-      assertEquals([cancelled[0].completions[0].computed, core.scheduler.waiting.length], [15, 1]);
+      assertEquals([core.scheduler.running[1].computed, core.scheduler.waiting.length], [15, 1]);
       controllers[0].abort(); // in its prompt
       controllers[1].abort(); // in the queue
       late = add([2, 2], controllers[2].signal);

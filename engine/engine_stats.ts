@@ -22,7 +22,9 @@ export interface EngineMetrics {
   readonly computedTokensPerSecond: number;
   /** Prompt tokens of answers that have started. */
   readonly promptTokens: number;
+  /** Tokens of answers. */
   readonly generatedTokens: number;
+  /** Steps of the model. */
   readonly steps: number;
   /** How often an answer lost its blocks and had to be computed again. */
   readonly preemptions: number;

@@ -28,18 +28,23 @@ export interface CompletionOutput {
 
 /** Times of a request in milliseconds since the start of the process (`performance.now()`); null: not yet. */
 export interface RequestTimings {
+  /** When the engine took it in. */
   readonly arrivalMs: number;
   /** When its first step began. */
   readonly firstScheduledMs: number | null;
+  /** When its first token was there. */
   readonly firstTokenMs: number | null;
+  /** When its last answer ended. */
   readonly finishedMs: number | null;
 }
 
 /** State of a request. */
 export interface RequestOutput {
+  /** The request's, or a number. */
   readonly requestId: string;
   /** The prompt's text, when it was given as one. */
   readonly prompt: string | undefined;
+  /** The prompt's tokens. */
   readonly promptTokenIds: readonly number[];
   /** The answers; in a stream of kind `delta`, those with something new. */
   readonly outputs: readonly CompletionOutput[];
@@ -47,5 +52,6 @@ export interface RequestOutput {
   readonly finished: boolean;
   /** Prompt tokens that did not have to be computed. */
   readonly numCachedTokens: number;
+  /** When it got where. */
   readonly timings: RequestTimings;
 }

@@ -1,139 +1,32 @@
 /**
- * The outputs of one request, made when they are read: a slow reader costs no memory and slows nobody down.
+ * A request as its sender sees it.
  *
  * @module
  */
-import type { Completion } from "./completion.ts";
-import type { RequestOutput, RequestTimings } from "./request_output.ts";
-import type { RequestOutputKind } from "./sampling_params.ts";
-
-/** What a {@link RequestStream} is made from. */
-export interface RequestStreamInit {
-  readonly requestId: string;
-  readonly prompt: string | undefined;
-  readonly completions: readonly Completion[];
-  readonly outputKind: RequestOutputKind;
-  /** Called by {@link RequestStream.abort}: ends what is not finished. */
-  readonly abort: () => void;
-  /** Cancels the request. */
-  readonly signal: AbortSignal | undefined;
-}
+import type { RequestOutput } from "./request_output.ts";
 
 /**
- * A request as its sender sees it. Iterate over it once, or await {@link RequestStream.result}. Leaving the iteration early cancels the request.
+ * The outputs of one request: iterate over it once, or await {@link RequestStream.result}. Outputs are made when they are read, so a slow reader costs no
+ * memory and slows nobody down. Leaving the iteration early cancels the request.
  */
-export class RequestStream implements AsyncIterableIterator<RequestOutput, void> {
+export interface RequestStream extends AsyncIterableIterator<RequestOutput, void> {
+  /** Name of the request in its outputs. */
   readonly requestId: string;
-  readonly completions: readonly Completion[];
-  readonly timings: { -readonly [K in keyof RequestTimings]: RequestTimings[K] };
-  readonly #prompt: string | undefined;
-  readonly #promptTokenIds: readonly number[];
-  readonly #outputKind: RequestOutputKind;
-  readonly #abort: () => void;
-  readonly #signal: AbortSignal | undefined;
-  #error: Error | null = null;
-  /** Made when a reader waits. */
-  #changed: PromiseWithResolvers<void> | null = null;
-
-  constructor(init: RequestStreamInit) {
-    const [first] = init.completions;
-    this.requestId = init.requestId;
-    this.completions = init.completions;
-    this.timings = { arrivalMs: performance.now(), firstScheduledMs: null, firstTokenMs: null, finishedMs: null };
-    this.#prompt = init.prompt;
-    this.#promptTokenIds = first.tokens.slice(0, first.promptLength);
-    this.#outputKind = init.outputKind;
-    this.#abort = init.abort;
-    this.#signal = init.signal;
-    this.#signal?.addEventListener("abort", this.#abort);
-  }
-
   /** Whether every answer has ended. */
-  get finished(): boolean {
-    return this.completions.every((completion) => completion.finishReason !== null);
-  }
-
-  /** Tells the reader that something changed, if it wants to know before the end. */
-  notify(): void {
-    if (this.#outputKind === "final" && this.#error === null && !this.finished) return;
-    this.#changed?.resolve();
-    this.#changed = null;
-  }
-
-  /** To be called when the last answer has ended. */
-  end(): void {
-    this.timings.finishedMs = performance.now();
-    this.#signal?.removeEventListener("abort", this.#abort); // it may live on for many requests and must not collect them
-    this.notify();
-  }
-
-  /** Lets the reader fail. */
-  fail(error: Error): void {
-    this.#error ??= error;
-    this.notify();
-  }
-
-  /** Cancels the request: its answers end with the finish reason `abort`. */
-  abort(): void {
-    this.#abort();
-  }
-
+  readonly finished: boolean;
+  /** Cancels the request: its answers end with the finish reason `abort`. Does nothing when they have ended. */
+  abort(): void;
   /**
    * Waits for the end.
    *
-   * @throws Whatever ended the request: a failing device, a failing logits processor.
+   * @returns The last output, of kind `final` whatever kind the stream is.
+   * @throws What ended the request: a device, logits processor or stopping criterion that failed.
    */
-  async result(): Promise<RequestOutput> {
-    while (this.#error === null && !this.finished) await this.#change();
-    if (this.#error !== null) throw this.#error;
-    return this.#output(this.completions.map((completion) => completion.snapshot()), true);
-  }
-
-  /** Waits for the next output. */
-  async next(): Promise<IteratorResult<RequestOutput, void>> {
-    while (true) {
-      if (this.#error !== null) throw this.#error;
-      const output = this.#take();
-      if (output !== null) return { done: false, value: output };
-      if (this.finished) return { done: true, value: undefined };
-      await this.#change();
-    }
-  }
-
-  /** Cancels what is not finished. */
-  return(): Promise<IteratorResult<RequestOutput, void>> {
-    this.abort();
-    return Promise.resolve({ done: true, value: undefined });
-  }
-
-  [Symbol.asyncIterator](): this {
-    return this;
-  }
-
-  #change(): Promise<void> {
-    this.#changed ??= Promise.withResolvers();
-    return this.#changed.promise;
-  }
-
-  #take(): RequestOutput | null {
-    const { completions, finished } = this;
-    if (this.#outputKind === "delta") {
-      const outputs = completions.map((completion) => completion.next()).filter((output) => output !== null);
-      return outputs.length === 0 ? null : this.#output(outputs, finished && !completions.some((completion) => completion.hasNews));
-    }
-    if (this.#outputKind === "final" && !finished || !completions.some((completion) => completion.hasNews)) return null;
-    return this.#output(completions.map((completion) => completion.snapshot()), finished);
-  }
-
-  #output(outputs: RequestOutput["outputs"], finished: boolean): RequestOutput {
-    return {
-      requestId: this.requestId,
-      prompt: this.#prompt,
-      promptTokenIds: this.#promptTokenIds,
-      outputs,
-      finished,
-      numCachedTokens: Math.max(0, this.completions[0].cachedTokens),
-      timings: { ...this.timings },
-    };
-  }
+  result(): Promise<RequestOutput>;
+  /** Waits for the next output; throws like {@link RequestStream.result}. */
+  next(): Promise<IteratorResult<RequestOutput, void>>;
+  /** Cancels what has not ended. */
+  return(): Promise<IteratorResult<RequestOutput, void>>;
+  /** The stream itself. */
+  [Symbol.asyncIterator](): RequestStream;
 }

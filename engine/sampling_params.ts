@@ -67,32 +67,50 @@ const known = new Set([
  * ```
  */
 export class SamplingParams {
+  /** Answers to one prompt. */
   readonly n: number;
+  /** 0: greedy. */
   readonly temperature: number;
+  /** 1: all. */
   readonly topP: number;
   /** 0: all. */
   readonly topK: number;
+  /** 0: any. */
   readonly minP: number;
   /** Undefined: random. */
   readonly seed: bigint | undefined;
+  /** 0: none. */
   readonly presencePenalty: number;
+  /** 0: none. */
   readonly frequencyPenalty: number;
+  /** 1: none. */
   readonly repetitionPenalty: number;
-  /** Undefined when there is none. */
+  /** Undefined: none. */
   readonly logitBias: ReadonlyMap<number, number> | undefined;
+  /** Texts that end the answer. */
   readonly stop: readonly string[];
+  /** Tokens that end the answer, beside the model's own. */
   readonly stopTokenIds: readonly number[];
+  /** Keep what ended the answer in its text. */
   readonly includeStopStrInOutput: boolean;
+  /** Go on after an end-of-text token. */
   readonly ignoreEos: boolean;
-  /** Infinity: as many as the context holds. */
+  /** Most tokens of an answer; Infinity: as many as the context holds. */
   readonly maxTokens: number;
+  /** Fewest tokens of an answer. */
   readonly minTokens: number;
+  /** Alternatives whose log probabilities are wanted; undefined: not even the chosen token's. */
   readonly logprobs: number | undefined;
+  /** Make text of the tokens. */
   readonly detokenize: boolean;
+  /** Leave special tokens out of the text. */
   readonly skipSpecialTokens: boolean;
+  /** What outputs carry. */
   readonly outputKind: RequestOutputKind;
 
   /**
+   * Checks parameters and fills in defaults.
+   *
    * @throws {TypeError} when a parameter is unknown or of the wrong type.
    * @throws {RangeError} when one is out of range; the message names it and the range.
    */

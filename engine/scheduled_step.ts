@@ -21,6 +21,7 @@ export interface ScheduledStep<S extends Sequence = Sequence> {
   readonly contextLengths: Uint32Array;
   /** `[sequences, blocksPerSequence]` */
   readonly blockTables: Uint32Array;
+  /** Width of `blockTables`. */
   readonly blocksPerSequence: number;
   /** `[outputs]` rows of last tokens: their logits give the next one. */
   readonly outputRows: Uint32Array;

@@ -30,7 +30,9 @@ export interface SchedulerOptions {
 
 /** Decides step by step which tokens of which sequences are computed, and where their keys and values go. */
 export class Scheduler<S extends Sequence = Sequence> {
+  /** Its sizes. */
   readonly options: SchedulerOptions;
+  /** Blocks of the cache. */
   readonly pool: BlockPool;
   /** Most tokens of a sequence: `maxContext`, or what all blocks together hold. */
   readonly maxTokens: number;
@@ -39,14 +41,19 @@ export class Scheduler<S extends Sequence = Sequence> {
   /** Sequences that do not, first in rank first. */
   readonly waiting: S[] = [];
   /** Prompt tokens of admitted sequences, those of them that were found in the cache, and how often a sequence had to start over. */
-  readonly counts = { prefixQueries: 0, prefixHits: 0, preemptions: 0 };
+  readonly counts: { prefixQueries: number; prefixHits: number; preemptions: number } = { prefixQueries: 0, prefixHits: 0, preemptions: 0 };
 
   readonly #builder: StepBuilder<S>;
   #arrivals = 0;
   /** The step that is to be committed. */
   #step: ScheduledStep<S> | null = null;
 
-  /** @throws {RangeError} when a size is not a positive integer or the budget cannot give every running sequence a token. */
+  /**
+   * Nothing runs and nothing waits.
+   *
+   * @param options Sizes.
+   * @throws {RangeError} when a size is not a positive integer or the budget cannot give every running sequence a token.
+   */
   constructor(options: SchedulerOptions) {
     const { blocks, blockSize, maxNumSeqs, maxNumBatchedTokens, maxContext } = options;
     for (const [name, value] of Object.entries({ maxNumSeqs, maxNumBatchedTokens, maxContext })) {

@@ -12,24 +12,29 @@ export type SequenceStatus = "waiting" | "running" | "finished";
 export class Sequence {
   /** Prompt, then generated tokens. */
   readonly tokens: number[];
+  /** How many of the tokens are the prompt. */
   readonly promptLength: number;
   /** Lower runs first; equal ones in order of arrival. */
   readonly priority: number;
   /** Order of arrival, given by the scheduler. */
-  arrival = -1;
+  arrival: number = -1;
+  /** Where it stands. */
   status: SequenceStatus = "waiting";
   /** Tokens whose keys and values are in the cache. */
-  computed = 0;
+  computed: number = 0;
   /** Blocks in order; a new array each time the sequence starts over. */
   blocks: number[] = [];
   /** How many of the blocks are in the chain of known prefixes. */
-  registered = 0;
+  registered: number = 0;
   /** Link of the last of those. */
-  link = rootLink;
+  link: number = rootLink;
   /** Prompt tokens that were found in the cache when the sequence was first admitted; -1 before. */
-  cachedTokens = -1;
+  cachedTokens: number = -1;
 
-  /** @throws {RangeError} when the prompt is empty. */
+  /**
+   * @param promptTokenIds At least one token.
+   * @throws {RangeError} when the prompt is empty.
+   */
   constructor(promptTokenIds: ArrayLike<number>, priority = 0) {
     if (promptTokenIds.length === 0) throw new RangeError("Cannot schedule an empty prompt: at least one token is needed");
     this.tokens = Array.from(promptTokenIds);
