@@ -19,8 +19,8 @@ const sizes = {
 };
 const embeddings: GgufTensors = new Map([["token_embd.weight", { storageType: "f32", shape: [128, 64] }]]);
 function configOf(arch: string, keys: Record<string, GgufValue | undefined> = {}, tensors = embeddings) {
-  const all = Object.entries({ ...sizes, ...keys }).filter((entry): entry is [string, GgufValue] => entry[1] !== undefined);
-  const metadata = new Map<string, GgufValue>([["general.architecture", arch], ...all.map(([key, value]) => [`${arch}.${key}`, value] as const)]);
+  const all: Record<string, GgufValue | undefined> = { ...sizes, ...keys }, metadata = new Map<string, GgufValue>([["general.architecture", arch]]);
+  for (const [key, value] of Object.entries(all)) if (value !== undefined) metadata.set(`${arch}.${key}`, value);
   return parseConfig(configJsonFromGguf(metadata, tensors, "m.gguf"), "m.gguf");
 }
 
@@ -34,8 +34,9 @@ Deno.test("metadata of smollm3 and llama become the configurations of their clas
 });
 
 Deno.test("heads and biases follow the tensors that are there", () => {
-  const shape = [128, 64], more = ["output.weight", "blk.0.attn_q.bias", "blk.0.ffn_gate.bias"].map((name) => [name, { storageType: "f32", shape }] as const);
-  const config = configOf("llama", {}, new Map([["token_embd.weight", { storageType: "bf16", shape }], ...more]));
+  const shape = [128, 64], tensors: [string, { storageType: "f32" | "bf16"; shape: number[] }][] = [["token_embd.weight", { storageType: "bf16", shape }]];
+  for (const name of ["output.weight", "blk.0.attn_q.bias", "blk.0.ffn_gate.bias"]) tensors.push([name, { storageType: "f32", shape }]);
+  const config = configOf("llama", {}, new Map(tensors));
   assertEquals([config.tieWordEmbeddings, config.attentionBias, config.mlpBias, config.dtype], [false, true, true, "bfloat16"]);
 });
 
