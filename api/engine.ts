@@ -28,11 +28,11 @@ export interface GenerateRequest extends Omit<EngineRequest, "prompt" | "promptT
  * A loaded model that serves requests as they come: each step computes a token of every running answer and as much of new prompts as fits beside them.
  *
  * @example
- * ```ts no-eval
+ * ```ts
  * import { Engine } from "@smolder/smolder";
  * await using engine = await Engine.fromPretrained("embedded", { maxNumSeqs: 8 });
  * const ask = async (prompt: string) => {
- *   const request = { messages: [{ role: "user", content: prompt }], samplingParams: { temperature: 0, maxTokens: 64 } };
+ *   const request = { messages: [{ role: "user", content: prompt }], samplingParams: { temperature: 0, maxTokens: 16 } };
  *   for await (const { outputs: [{ text }] } of engine.generate(request)) console.log(text);
  * };
  * await Promise.all(["What is rain?", "Why is honey important?"].map(ask));

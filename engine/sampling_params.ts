@@ -62,7 +62,7 @@ const known = new Set([
  *
  * @example
  * ```ts
- * import { SamplingParams } from "./sampling_params.ts";
+ * import { SamplingParams } from "@smolder/smolder";
  * const params = new SamplingParams({ temperature: 0.7, topP: 0.95, maxTokens: 256, stop: ["\n\n"] });
  * ```
  */
