@@ -18,9 +18,11 @@ const defaultSizes = { vocabSize: 128256, hiddenSize: 2048, intermediateSize: 11
 /** Configuration of a SmolLM3 model, checked, with every value present. */
 export class SmolLM3Config {
   /**
+   * Checks values and fills in the defaults.
+   *
    * @example
    * ```ts
-   * import { SmolLM3Config } from "./auto_config.ts";
+   * import { SmolLM3Config } from "@smolder/smolder";
    * const config = new SmolLM3Config({ numHiddenLayers: 2, slidingWindow: 128, useSlidingWindow: true });
    * ```
    * @throws {TypeError | RangeError} when a value is of the wrong type or out of range; the message names the key.
@@ -34,7 +36,7 @@ export class SmolLM3Config {
     return AutoConfig.fromPretrained(source, options);
   }
 }
-// The values are properties of the class.
+/** The values are properties of the class. */
 export interface SmolLM3Config extends Config {}
 
 /** Reads configurations. */

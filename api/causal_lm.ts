@@ -25,6 +25,7 @@ import { type LoadedModel, loadModel, type LoadOptions } from "./load_model.ts";
  * ```
  */
 export class SmolLM3ForCausalLM implements AsyncDisposable {
+  /** Sizes and kinds of its layers. */
   readonly config: SmolLM3Config;
   /** `generation_config.json`; may be changed, is read at each call. */
   generationConfig: GenerationConfig;
@@ -37,7 +38,7 @@ export class SmolLM3ForCausalLM implements AsyncDisposable {
   #tokenizer: Promise<AutoTokenizer> | undefined;
   #readyTokenizer: AutoTokenizer | undefined;
 
-  /** Use {@link SmolLM3ForCausalLM.fromPretrained}. */
+  /** @ignore Use {@link SmolLM3ForCausalLM.fromPretrained}. */
   constructor(loaded: LoadedModel) {
     const { config, executable, rope, host, schedulerOptions } = loaded;
     this.#loaded = loaded;
@@ -110,6 +111,7 @@ export class SmolLM3ForCausalLM implements AsyncDisposable {
     (await this.#tokenizer?.catch(() => undefined))?.free();
   }
 
+  /** See {@link SmolLM3ForCausalLM.dispose}. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.dispose();
   }

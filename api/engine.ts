@@ -55,7 +55,7 @@ export class Engine implements AsyncDisposable {
   readonly #core: EngineCore;
   #isDisposed = false;
 
-  /** Use {@link Engine.fromPretrained}. */
+  /** @ignore Use {@link Engine.fromPretrained}. */
   constructor(loaded: LoadedModel, tokenizer: AutoTokenizer) {
     const { config, executable, rope, host, schedulerOptions, generationConfig } = loaded;
     const { temperature, topK, topP, minP, repetitionPenalty, maxNewTokens, eosTokenId } = generationConfig;

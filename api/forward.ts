@@ -10,12 +10,14 @@ import type { RopeTable } from "../engine/rope.ts";
 
 /** Numbers in row-major order. */
 export interface Tensor {
+  /** The numbers. */
   readonly data: Float32Array;
+  /** Outermost dimension first. */
   readonly shape: number[];
 }
 
 /** Token ids of one text, or of several of equal length. */
-export type TokenIds = readonly number[] | Rows;
+export type TokenIds = readonly number[] | readonly (readonly number[])[];
 type Rows = readonly (readonly number[])[];
 
 /** Arguments of `forward`: B texts of T columns. */
@@ -32,9 +34,13 @@ export interface ForwardInputs {
   labels?: TokenIds;
   /** Columns whose logits are wanted: the last n, or the listed ones; 0 or left out: all. */
   logitsToKeep?: number | readonly number[];
+  /** Not supported yet. */
   useCache?: boolean;
+  /** Not supported yet. */
   pastKeyValues?: unknown;
+  /** Not supported yet. */
   outputHiddenStates?: boolean;
+  /** Not supported yet. */
   outputAttentions?: boolean;
 }
 

@@ -51,6 +51,7 @@ export interface GenerateOutput {
 
 /** A token of `stream`. */
 export interface StreamPiece {
+  /** The token. */
   readonly tokenId: number;
   /** Text that can be printed now; empty while a character is incomplete, and for the token that ends the text. */
   readonly text: string;

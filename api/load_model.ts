@@ -43,6 +43,7 @@ export interface LoadOptions {
   readonly cacheDir?: string;
   /** Never touch the network. */
   readonly localFilesOnly?: boolean;
+  /** Called as weights are read. */
   readonly onProgress?: (progress: LoadProgress) => void;
   /** Ends loading; the promise rejects with the signal's reason. */
   readonly signal?: AbortSignal;
@@ -61,7 +62,7 @@ export interface LoadOptions {
   readonly maxNumBatchedTokens?: number;
   /** Whether prompts that begin alike share their keys and values. Default true. */
   readonly enablePrefixCaching?: boolean;
-  /** A device of one's own, in place of {@link LoadOptions.device}. */
+  /** @ignore A device of one's own, in place of {@link LoadOptions.device}. */
   readonly backend?: Backend;
 }
 

@@ -32,8 +32,11 @@ export interface TextGenerationPipeline extends AsyncDisposable {
   (input: readonly Message[], options?: TextGenerationOptions): Promise<TextGenerationOutput[]>;
   (inputs: readonly string[], options?: TextGenerationOptions): Promise<TextGenerationOutput<string>[][]>;
   (inputs: readonly (readonly Message[])[], options?: TextGenerationOptions): Promise<TextGenerationOutput[][]>;
+  /** The model. */
   readonly model: CausalLM;
+  /** Its tokenizer. */
   readonly tokenizer: AutoTokenizer;
+  /** Frees the model. */
   dispose(): Promise<void>;
 }
 

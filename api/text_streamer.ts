@@ -6,12 +6,15 @@
 
 /** What `generate` hands its tokens to: the prompt first, then one token at a time. */
 export interface Streamer {
+  /** Takes the prompt, then the next token. */
   put(tokenIds: readonly number[]): void;
+  /** Nothing more comes. */
   end(): void;
 }
 
 /** What a streamer needs of a tokenizer. */
 export interface TokenDecoder {
+  /** Text of tokens. */
   decode(tokenIds: readonly number[], options?: { skipSpecialTokens?: boolean }): string;
 }
 
@@ -19,6 +22,7 @@ export interface TokenDecoder {
 export interface TextStreamerOptions {
   /** Leave the prompt out. */
   readonly skipPrompt?: boolean;
+  /** Leave special tokens out. */
   readonly skipSpecialTokens?: boolean;
 }
 
@@ -40,6 +44,7 @@ export class TextStreamer implements Streamer {
   #printed = 0;
   #promptIsNext = true;
 
+  /** Streams to standard output; `tokenizer` makes the text. */
   constructor(tokenizer: TokenDecoder, options: TextStreamerOptions = {}) {
     this.#tokenizer = tokenizer;
     this.#options = options;

@@ -35,6 +35,8 @@ const unsupported: Partial<Record<GenerationKey, readonly unknown[]>> = {
 /** Generation options as a class, the way Transformers has it: `new GenerationConfig({ maxNewTokens: 64 })`. */
 export class GenerationConfig {
   /**
+   * Checks options.
+   *
    * @throws {TypeError} when an option is unknown or of the wrong type; the message names it.
    */
   constructor(options: GenerationOptions = {}) {
@@ -53,7 +55,7 @@ export class GenerationConfig {
     return new GenerationConfig(Object.fromEntries(pairs.filter(([key]) => known.has(key as string))));
   }
 }
-// The options are properties of the class.
+/** The options are properties of the class. */
 export interface GenerationConfig extends GenerationOptions {}
 
 /** What generation needs to know about the call and the model. */

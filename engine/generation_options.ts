@@ -24,35 +24,58 @@ export interface GenerationOptions {
   doSample?: boolean | null;
   /** Key of the random generator: same seed, same text. Drawn at random when left out. */
   seed?: number | bigint | null;
+  /** Answers to each prompt. Default 1. */
   numReturnSequences?: number | null;
 
+  /** Logits are divided by it: below 1 likelier tokens become likelier still. Default 1. */
   temperature?: number | null;
+  /** Draw from the likeliest tokens only; 0: from all. Default 50. */
   topK?: number | null;
+  /** Draw from the likeliest tokens that make up this probability. Default 1. */
   topP?: number | null;
+  /** Draw from tokens of at least this probability, relative to the likeliest. Default none. */
   minP?: number | null;
+  /** Draw from the likeliest tokens that make up this part of the entropy. Default none. */
   topH?: number | null;
+  /** Draw from the most typical tokens that make up this probability. Default 1. */
   typicalP?: number | null;
+  /** Draw from tokens of at least this probability. Default 0. */
   epsilonCutoff?: number | null;
+  /** Draw from tokens of at least a probability that falls with the entropy. Default 0. */
   etaCutoff?: number | null;
 
+  /** Above 1: tokens of prompt and answer become less likely. Default 1. */
   repetitionPenalty?: number | null;
+  /** Above 1: tokens of the prompt become likelier. Default 1. */
   encoderRepetitionPenalty?: number | null;
+  /** No run of so many tokens comes twice; 0: no limit. Default 0. */
   noRepeatNgramSize?: number | null;
+  /** No run of so many tokens of the prompt comes again; 0: no limit. Default 0. */
   encoderNoRepeatNgramSize?: number | null;
+  /** Sequences of tokens that must not come. */
   badWordsIds?: readonly (readonly number[])[] | null;
   /** Pairs of token ids and the value that is added to the logit of their last token. */
   sequenceBias?: readonly (readonly [readonly number[], number])[] | null;
+  /** Tokens that must not come. */
   suppressTokens?: readonly number[] | null;
+  /** Tokens that the answer must not begin with. */
   beginSuppressTokens?: readonly number[] | null;
+  /** First token of an answer to a prompt of one token. */
   forcedBosTokenId?: number | null;
+  /** Last token where `maxLength` is reached. */
   forcedEosTokenId?: number | readonly number[] | null;
   /** `[start, factor]`: from `start` new tokens on, end-of-text becomes likelier by `factor` to the power of the tokens since. */
   exponentialDecayLengthPenalty?: readonly [number, number] | null;
+  /** Replace NaN and infinities among the logits. Default false. */
   removeInvalidValues?: boolean | null;
+  /** Turn processed logits into log probabilities. Default false. */
   renormalizeLogits?: boolean | null;
 
+  /** Tokens that end an answer; an empty list: none. */
   eosTokenId?: number | readonly number[] | null;
+  /** Token that fills up rows. Default: the first that ends an answer. */
   padTokenId?: number | null;
+  /** Token that begins a text. */
   bosTokenId?: number | null;
 
   /** Return a record with `scores` and `logits` where asked for. */
@@ -62,37 +85,69 @@ export interface GenerationOptions {
   /** Return the raw logits of every step as `logits`. */
   outputLogits?: boolean | null;
 
+  /** Keep keys and values; always true. */
   useCache?: boolean | null;
+  /** Beams of a beam search; only 1 is supported yet. */
   numBeams?: number | null;
+  /** Groups of beams; only 1 is supported yet. */
   numBeamGroups?: number | null;
+  /** When a beam search ends; for beam search. */
   earlyStopping?: boolean | "never" | null;
+  /** Exponent of the length in scores; for beam search. */
   lengthPenalty?: number | null;
+  /** Not supported yet. */
   diversityPenalty?: number | null;
+  /** Contrastive search; not supported yet. */
   penaltyAlpha?: number | null;
+  /** Not supported yet. */
   dolaLayers?: "low" | "high" | readonly number[] | null;
+  /** Not supported yet. */
   constraints?: readonly unknown[] | null;
+  /** Not supported yet. */
   forceWordsIds?: readonly unknown[] | null;
+  /** Classifier-free guidance; only 1 is supported yet. */
   guidanceScale?: number | null;
+  /** Not supported yet. */
   tokenHealing?: boolean | null;
+  /** Not supported yet. */
   watermarkingConfig?: object | null;
+  /** Not supported yet. */
   lowMemory?: boolean | null;
+  /** Prompt lookup; not supported yet. */
   promptLookupNumTokens?: number | null;
+  /** For prompt lookup. */
   maxMatchingNgramSize?: number | null;
+  /** Not supported yet. */
   isAssistant?: boolean | null;
+  /** For assisted generation. */
   numAssistantTokens?: number | null;
+  /** For assisted generation. */
   numAssistantTokensSchedule?: "constant" | "heuristic" | "heuristic_transient" | null;
+  /** For assisted generation. */
   assistantConfidenceThreshold?: number | null;
+  /** Not supported yet. */
   assistantEarlyExit?: number | null;
+  /** For assisted generation. */
   assistantLookbehind?: number | null;
+  /** For assisted generation. */
   targetLookbehind?: number | null;
+  /** Kind of KV cache: there is one, which takes the place of `dynamic`. */
   cacheImplementation?: string | null;
+  /** Not supported yet. */
   cacheConfig?: object | null;
+  /** Not supported yet. */
   returnLegacyCache?: boolean | null;
+  /** Prompts are computed in chunks in any case; not supported yet. */
   prefillChunkSize?: number | null;
+  /** Not supported yet. */
   outputAttentions?: boolean | null;
+  /** Not supported yet. */
   outputHiddenStates?: boolean | null;
+  /** For encoder-decoder models; not supported. */
   decoderStartTokenId?: number | null;
+  /** For PyTorch; without effect. */
   compileConfig?: object | null;
+  /** For PyTorch; without effect. */
   disableCompile?: boolean | null;
 }
 
