@@ -192,7 +192,7 @@ function planWalk(gpu: Gpu, program: Program, options: CompileOptions, memory: M
   }
   if (activations[first[4].consts.activation] !== "silu") return `its activation is ${activations[first[4].consts.activation]}`;
   if (headDim !== 128 || 16 % (heads / kvHeads) !== 0) return `its heads (${heads} of ${headDim}, ${kvHeads} KV heads) do not fit the walk`;
-  if (hidden % 64 !== 0 || intermediate % 64 !== 0 || hidden / 16 > workgroups) {
+  if (hidden % 64 !== 0 || intermediate % 64 !== 0 || hidden / 16 > Math.min(workgroups, 160)) {
     return `its widths ${hidden} and ${intermediate} do not fit ${workgroups} workgroups`;
   }
   if (kvHeads > workgroups || kvHeads > 48) return `it has ${kvHeads} KV heads`;
@@ -295,7 +295,7 @@ function planWalk(gpu: Gpu, program: Program, options: CompileOptions, memory: M
     kernel,
     headDim,
     slots: (2 * hidden + heads * headDim + intermediate) / 16,
-    floats: hidden + heads * headDim + hidden / 16 + heads * maxSlices * 132,
+    floats: heads * headDim + 160 + heads * maxSlices * 132,
     scales: memory.weights.scaleBuffers[0],
     vectors: memory.weights.vectorBuffers[0],
     weights,
@@ -349,7 +349,7 @@ ${calls.join("\n")}
 /** Tells the functions whose names end in `_W` from everything else. */
 function splitFunctions(text: string): { plain: string; stamped: string[] } {
   const stamped: string[] = [];
-  const plain = text.replace(/^fn \w+_W\(.*(?:\}$|[\s\S]*?^\}$)/gm, (code) => {
+  const plain = text.replace(/^fn \w+_W\((?:.*\}$|[\s\S]*?^\}$)/gm, (code) => {
     stamped.push(code);
     return "";
   });

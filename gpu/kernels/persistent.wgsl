@@ -28,7 +28,7 @@ struct State {
 @group(0) @binding(1) var<storage, read> scales: array<u32>;
 @group(0) @binding(2) @coherent var<storage, read_write> act: array<vec4<u32>>;       // inputs of the phases, 16 values a slot; then a workgroup's best logit each
 @group(0) @binding(3) @coherent var<storage, read_write> act_scales: array<vec2<f32>>; // of a slot: scale, 8 * scale * sum
-@group(0) @binding(4) @coherent var<storage, read_write> floats: array<f32>;          // residual | q | partial sums of squares | partial attention
+@group(0) @binding(4) @coherent var<storage, read_write> floats: array<vec4<f32>>;    // q | partial sums of squares | partial attention
 @group(0) @binding(5) var<storage, read_write> counters: array<atomic<u32>>;          // 0: barrier, 1: workgroups done, 16 + h: slices of KV head h done
 @group(0) @binding(6) var<storage, read_write> logits: array<f32>;
 @group(0) @binding(7) var<storage, read> vectors: array<f32>;
@@ -46,9 +46,15 @@ var<private> thread: u32;
 var<private> lane: u32;
 var<private> slice: u32;
 var<private> phase: u32;
+var<private> position: u32;
+var<private> slot: u32;      // where this token's K and V go
+var<private> turn: vec2<f32>; // cos and sin for the first row of q and k that this thread finishes
+var<private> residual: f32;  // value 16 * wg + (lane & 15), in subgroup 0: nobody else needs it
 
-fn squares_at() -> u32 { return hidden + heads * head_dim; }
-fn partials_at() -> u32 { return hidden + heads * head_dim + hidden / 16u; }
+// Value `i` of `floats`, whose whole units are read at once where that is possible: coherent reads are slow.
+fn float_at(i: u32) -> f32 { return floats[i >> 2u][i & 3u]; }
+fn squares_at() -> u32 { return heads * head_dim; }
+fn partials_at() -> u32 { return heads * head_dim + 160u; }
 fn attended_slot() -> u32 { return hidden / 16u; }
 fn normed_slot() -> u32 { return (hidden + heads * head_dim) / 16u; }
 fn gated_slot() -> u32 { return (2u * hidden + heads * head_dim) / 16u; }
@@ -61,14 +67,18 @@ fn arrive() {
   workgroupBarrier();
   if (thread == 0u) { atomicAdd(&counters[0], 1u); }
 }
-// Waits for all others. Gives up after a while: a workgroup that is not resident never comes, and the host must learn of it.
+// Waits for all others. Gives up after a while: a workgroup that is not resident never comes, and the host must learn of it; once one gives up, all do.
 fn wait() {
   if (thread == 0u) {
     var spins = 0u;
     loop {
       if (atomicLoad(&counters[0]) >= phase * workgroups) { break; }
       spins += 1u;
-      if (spins > 400000u) { state.stuck = 1u; break; }
+      if (spins > 400000u) { atomicStore(&counters[2], 1u); }
+      if ((spins & 1023u) == 0u && atomicLoad(&counters[2]) == 1u) {
+        state.stuck = 1u;
+        break;
+      }
     }
   }
   workgroupBarrier();
@@ -77,8 +87,9 @@ fn wait() {
 // Brings `count` slots of input into workgroup memory and, where the input is not normalised yet, computes 1 / rms of the residual.
 fn stage(slot: u32, count: u32, norm: bool) {
   var squares = 0.0;
-  if (norm && thread < 32u) {
-    for (var i = thread; i < hidden / 16u; i += 32u) { squares += floats[squares_at() + i]; }
+  if (norm && thread < 32u) { // entries past the last workgroup's are zero
+    let at = squares_at() + thread;
+    squares = float_at(at) + float_at(at + 32u) + float_at(at + 64u) + float_at(at + 96u) + float_at(at + 128u);
   }
   for (var i = thread; i < count * slot_units; i += threads) { staged[i] = act[slot * slot_units + i]; }
   if (slot_scales) {
@@ -98,11 +109,12 @@ fn over_slices(round: u32) -> f32 {
     partial[at + 256u] + partial[at + 288u] + partial[at + 320u] + partial[at + 352u] + partial[at + 384u] + partial[at + 416u] + partial[at + 448u] + partial[at + 480u];
 }
 
-// A subgroup's lower 16 lanes hold residual values 16 * slot ..: keeps them, their sum of squares, and their image times the next norm as input slot.
-fn emit_residual(value: f32, slot: u32, norm_at: u32, input: u32) {
-  let row = 16u * slot + (lane & 15u);
-  let squares = subgroupAdd(select(0.0, value * value, lane < 16u));
-  if (lane < 16u) { floats[row] = value; }
-  if (lane == 0u) { floats[squares_at() + slot] = squares; }
-  emit(value * vectors[norm_at + row], input + slot, lane < 16u);
+// The next norm's weight for this workgroup's residual values; to be loaded early, for it is far away.
+fn norm_weight(norm_at: u32) -> f32 { return vectors[norm_at + min(16u * wg + (lane & 15u), hidden - 1u)]; }
+
+// A subgroup's lanes hold residual values 16 * wg .. twice: gives away their sum of squares, and their image times the next norm as input slot.
+fn emit_residual(norm: f32, input: u32) {
+  let squares = subgroupAdd(select(0.0, residual * residual, lane < 16u));
+  if (lane == 0u) { floats[(squares_at() + wg) >> 2u][wg & 3u] = squares; }
+  emit(residual * norm, input + wg, lane < 16u);
 }

@@ -5,10 +5,10 @@ override max_slices: u32; // workgroups / kv_heads
 fn attend_W(layer: u32, cache_at: u32, window: u32) {
   let group_heads = heads / kv_heads; // query heads of a KV head: 1, 2, 4, 8 or 16
   let parts = slices / group_heads;
-  let visible = state.position + 1u;
+  let visible = position + 1u;
   let first_key = select(0u, visible - window, window > 0u && visible > window);
   let keys = visible - first_key;
-  let count = clamp((keys + 31u) / 32u, 1u, max_slices); // context slices
+  let count = min(max(keys / 256u, 1u) * 8u, max_slices); // context slices, 8 of them are combined at a time
   let kv_head = wg / count;
   let part_of_context = wg % count;
   let on = kv_head < kv_heads;
@@ -19,21 +19,29 @@ fn attend_W(layer: u32, cache_at: u32, window: u32) {
   let part = slice / group_heads;
   let unit = lane & 15u;
   let step = 2u * parts;
+  // The first key is asked for before the barrier unless it is the one that this token has just made.
+  var p = start + 2u * part + (lane >> 4u);
+  let here = cache_at + min(kv_head, kv_heads - 1u) * (head_dim / 8u) + unit;
+  var at = here + slot_of(min(p, position)) * (kv_heads * head_dim / 8u);
   arrive();
+  var k = cache_W[at];
+  var v = cache_W[at + value_plane];
   wait();
   if (on) {
-    let q_at = hidden + head * head_dim + unit * 8u;
+    if (p >= position) {
+      k = cache_W[at];
+      v = cache_W[at + value_plane];
+    }
+    let q_at = head * head_dim + unit * 8u;
     let scale = 0.08838834764; // 1 / sqrt(head_dim)
-    let q_even = vec4<f32>(floats[q_at], floats[q_at + 2u], floats[q_at + 4u], floats[q_at + 6u]) * scale;
-    let q_odd = vec4<f32>(floats[q_at + 1u], floats[q_at + 3u], floats[q_at + 5u], floats[q_at + 7u]) * scale;
+    let q0 = floats[q_at / 4u] * scale;
+    let q1 = floats[q_at / 4u + 1u] * scale;
+    let q_even = vec4<f32>(q0.x, q0.z, q1.x, q1.z);
+    let q_odd = vec4<f32>(q0.y, q0.w, q1.y, q1.w);
     var most = -1e30;
     var total = 0.0;
     var even = vec4<f32>(0.0);
     var odd = vec4<f32>(0.0);
-    var p = start + 2u * part + (lane >> 4u);
-    var at = key_unit(min(p, visible - 1u), kv_head, cache_at) + unit;
-    var k = cache_W[at];
-    var v = cache_W[at + value_plane];
     // Both halves of a subgroup take the same number of turns.
     let turns = select(0u, (end - start + step - 1u - min(2u * part, end - start)) / step, end > start);
     for (var t = 0u; t < turns; t++) {
@@ -41,7 +49,7 @@ fn attend_W(layer: u32, cache_at: u32, window: u32) {
       let key = k;
       let value = v;
       p += step;
-      at = key_unit(min(p, visible - 1u), kv_head, cache_at) + unit;
+      at = here + slot_of(min(p, position)) * (kv_heads * head_dim / 8u);
       k = cache_W[at];
       v = cache_W[at + value_plane];
       var score = dot(q_even, even_values(key)) + dot(q_odd, odd_values(key));
@@ -97,11 +105,8 @@ fn attend_W(layer: u32, cache_at: u32, window: u32) {
         sum += partial[64u + s * head_dim + d] * e;
       }
       let b = partials_at() + ((kv_head * group_heads + h) * max_slices + part_of_context) * 132u;
-      floats[b + d] = sum;
-      if (d == 0u) {
-        floats[b + 128u] = most;
-        floats[b + 129u] = total;
-      }
+      floats[(b + d) >> 2u][d & 3u] = sum;
+      if (d == 0u) { floats[(b + head_dim) >> 2u] = vec4<f32>(most, total, 0.0, 0.0); }
     }
   }
   storageBarrier();
@@ -112,23 +117,36 @@ fn attend_W(layer: u32, cache_at: u32, window: u32) {
     for (var i = thread; i < group_heads * head_dim; i += threads) {
       let d = i % head_dim;
       let b = partials_at() + (kv_head * group_heads + i / head_dim) * max_slices * 132u;
-      var most = -1e30;
-      for (var s = 0u; s < count; s++) { most = max(most, floats[b + s * 132u + 128u]); }
-      var total = 0.0;
-      var sum = 0.0;
-      for (var s = 0u; s < count; s++) {
-        let e = exp(floats[b + s * 132u + 128u] - most);
-        total += floats[b + s * 132u + 129u] * e;
-        sum += floats[b + s * 132u + d] * e;
+      var all = vec3<f32>(-1e30, 0.0, 0.0);
+      for (var s = 0u; s < count; s += 8u) {
+        let a0 = slice_at(b, s, count, d);
+        let a1 = slice_at(b, s + 1u, count, d);
+        let a2 = slice_at(b, s + 2u, count, d);
+        let a3 = slice_at(b, s + 3u, count, d);
+        let a4 = slice_at(b, s + 4u, count, d);
+        let a5 = slice_at(b, s + 5u, count, d);
+        let a6 = slice_at(b, s + 6u, count, d);
+        let a7 = slice_at(b, s + 7u, count, d);
+        all = joined(all, joined(joined(joined(a0, a1), joined(a2, a3)), joined(joined(a4, a5), joined(a6, a7))));
       }
-      emit(sum / total, attended_slot() + (kv_head * group_heads * head_dim + i) / 16u, true);
+      emit(all.z / all.y, attended_slot() + (kv_head * group_heads * head_dim + i) / 16u, true);
     }
     if (thread == 0u) { atomicStore(&counters[16u + kv_head], 0u); }
   }
 }
 
-// First unit of a key, found through the block table.
-fn key_unit(position: u32, kv_head: u32, cache_at: u32) -> u32 {
-  let slot = (block_table[position >> block_shift] << block_shift) + (position & ((1u << block_shift) - 1u));
-  return cache_at + (slot * kv_heads + kv_head) * (head_dim / 8u);
+// Where a token's K and V lie.
+fn slot_of(at: u32) -> u32 { return (block_table[at >> block_shift] << block_shift) + (at & ((1u << block_shift) - 1u)); }
+
+// Largest score, sum of weights and value of one dimension that a context slice left; nothing past the last one.
+fn slice_at(base: u32, s: u32, count: u32, d: u32) -> vec3<f32> {
+  let at = base + min(s, count - 1u) * 132u;
+  let ends = floats[(at + head_dim) >> 2u];
+  return vec3<f32>(select(-1e30, ends.x, s < count), ends.y, float_at(at + d));
+}
+fn joined(a: vec3<f32>, b: vec3<f32>) -> vec3<f32> {
+  let most = max(a.x, b.x);
+  let ea = exp(a.x - most);
+  let eb = exp(b.x - most);
+  return vec3<f32>(most, a.y * ea + b.y * eb, a.z * ea + b.z * eb);
 }

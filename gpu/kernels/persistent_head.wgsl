@@ -6,11 +6,12 @@ override head_scale_at: u32;
 override vocab: u32;
 
 fn begin_W() {
-  if (slice == 0u) {
-    for (var slot = wg; slot < hidden / 16u; slot += workgroups) {
-      let value = embedded_W(table_at, table_scale_at, state.token, 16u * slot + (lane & 15u), hidden / 32u);
-      emit_residual(value, slot, input_norm_at, 0u);
-    }
+  position = state.position;
+  slot = slot_of(position);
+  turn = turn_of(32u * wg + lane);
+  if (slice == 0u && wg < hidden / 16u) {
+    residual = embedded_W(table_at, table_scale_at, state.token, 16u * wg + (lane & 15u), hidden / 32u);
+    emit_residual(norm_weight(input_norm_at), 0u);
   }
 }
 
@@ -90,7 +91,7 @@ fn finish(value: f32, row: u32) {
     if (lane == 0u) {
       made[state.step] = token;
       state.token = token;
-      state.position += 1u;
+      state.position = position + 1u;
       state.step += 1u;
       atomicStore(&counters[0], 0u);
       atomicStore(&counters[1], 0u);
