@@ -10,7 +10,7 @@ pub fn tq1_0(bytes: &[u8], block: &mut Block) {
         for n in 0..digits {
             for byte in packed {
                 let rest = byte.wrapping_mul([1, 3, 9, 27, 81][n]);
-                *out.next().unwrap() = (rest as u16 * 3 >> 8) as i8 - 1;
+                *out.next().unwrap() = ((rest as u16 * 3) >> 8) as i8 - 1;
             }
         }
     }

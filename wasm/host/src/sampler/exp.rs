@@ -26,7 +26,7 @@ pub struct Exp<V> {
 impl<V: Vector> Exp<V> {
     /// The constants. Opaque, because V8 builds a constant it knows anew in every turn of a loop.
     #[inline(always)]
-    pub fn new() -> Self {
+    pub fn prepare() -> Self {
         let splat = |value: f32| V::splat(black_box(value));
         Exp {
             lowest: splat(LOWEST),
@@ -67,7 +67,7 @@ mod tests {
 
     #[test]
     fn close_to_the_exponential_function() {
-        let (mut worst, exp) = (0f64, Exp::<[u32; 4]>::new());
+        let (mut worst, exp) = (0f64, Exp::<[u32; 4]>::prepare());
         for i in 0..880_000 {
             let x = -i as f32 / 10_000.0;
             let [got, ..] = exp.of(Vector::splat(x)).to_array();

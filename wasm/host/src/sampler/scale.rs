@@ -51,7 +51,7 @@ impl Scale {
             max: splat(self.max),
             times: splat(self.times),
             largest: splat(f32::MAX),
-            exp: Exp::new(),
+            exp: Exp::prepare(),
         }
     }
 
