@@ -5,7 +5,7 @@
 //! k 2,3: r0 ..
 //! ```
 
-use super::float::Packed;
+use super::float::{direct, Direct, Packed};
 use super::vector::Vector;
 use super::GROUP;
 
@@ -39,63 +39,49 @@ impl Packed for Bf16 {
 
     unsafe fn floats<V: Vector>(
         group: *const u8,
-        _cols: usize,
         first: usize,
         count: usize,
         scratch: *mut f32,
     ) -> *const f32 {
-        let high = V::splat_i32(0xffff_0000_u32 as i32).opaque();
-        // SAFETY: pairs `first / 2 ..` are inside the group; an odd last column has a pair of its own, of which the first half is taken.
+        let mask = Self::mask::<V>();
+        // SAFETY: pairs from `first / 2` on are inside the group; the scratch takes an even number of columns.
         unsafe {
-            for k in 0..count {
-                let from = group.add((first + k) / 2 * GROUP * 4);
-                let to = scratch.add(k * GROUP) as *mut u8;
-                for at in (0..GROUP * 4).step_by(16) {
-                    let pair = V::load(from.add(at));
-                    let value = if k % 2 == 0 {
-                        pair.shl_i32::<16>()
-                    } else {
-                        pair.and(high)
-                    };
-                    value.store(to.add(at));
-                }
+            for i in 0..count.div_ceil(2) * 4 {
+                let columns = Self::load::<V>(group.add((first / 2 * 4 + i) * Self::BYTES), mask);
+                let to = scratch.add(i / 4 * 2 * GROUP + i % 4 * 4);
+                columns[0].store(to as *mut u8);
+                columns[1].store(to.add(GROUP) as *mut u8);
             }
         }
         scratch
     }
 
-    unsafe fn matvec<V: Vector>(
+    unsafe fn multiply<V: Vector>(
         group: *const u8,
         x: *const f32,
+        rows: usize,
         cols: usize,
         sums: *mut f32,
         _strip: *mut f32,
     ) {
-        let high = V::splat_i32(0xffff_0000_u32 as i32).opaque();
-        let mut acc = [V::splat_f32(0.0); 4];
-        // SAFETY: the caller gives `cols` floats and a whole group.
-        unsafe {
-            let (mut w, mut x) = (group, x as *const u8);
-            let end = x.add(cols / 2 * 8);
-            while x < end {
-                let (even, odd) = (V::load_splat(x), V::load_splat(x.add(4)));
-                for r in 0..4 {
-                    let pair = V::load(w.add(16 * r));
-                    acc[r] = even.madd(pair.shl_i32::<16>(), acc[r]);
-                    acc[r] = odd.madd(pair.and(high), acc[r]);
-                }
-                x = x.add(8);
-                w = w.add(64);
-            }
-            if cols % 2 == 1 {
-                let even = V::load_splat(x);
-                for r in 0..4 {
-                    acc[r] = even.madd(V::load(w.add(16 * r)).shl_i32::<16>(), acc[r]);
-                }
-            }
-            for r in 0..4 {
-                acc[r].store(sums.add(4 * r) as *mut u8);
-            }
-        }
+        // SAFETY: the caller's promise.
+        unsafe { direct::<V, Self, 2>(group, x, rows, cols, sums) }
+    }
+}
+
+impl Direct for Bf16 {
+    const COLUMNS: usize = 2;
+    const BYTES: usize = 16;
+    const SCALE: f32 = 1.0;
+
+    fn mask<V: Vector>() -> V {
+        V::splat_i32(0xffff_0000_u32 as i32).opaque()
+    }
+
+    #[inline(always)]
+    unsafe fn load<V: Vector>(from: *const u8, mask: V) -> [V; 2] {
+        // SAFETY: the caller's promise.
+        let pair = unsafe { V::load(from) };
+        [pair.shl_i32::<16>(), pair.and(mask)]
     }
 }

@@ -10,7 +10,7 @@
 
 use super::float::Packed;
 use super::image::{BLOCK, BLOCK_BYTES, HALF};
-use super::quantized::{load_sums, store_sums, Quantized};
+use super::quantized::{broadcast, load_sums, store_sums, Quantized};
 use super::vector::{opaque, Vector};
 use super::GROUP;
 use core::marker::PhantomData;
@@ -118,7 +118,6 @@ impl<F: Bytes> Packed for ByteQuants<F> {
 
     unsafe fn floats<V: Vector>(
         group: *const u8,
-        _cols: usize,
         first: usize,
         count: usize,
         scratch: *mut f32,
@@ -162,7 +161,7 @@ impl<F: Bytes> Quantized for ByteQuants<F> {
     /// `d`, minimums or zipped integer scales, and four pairs of steps.
     const STRIP_BLOCK: usize = 2 * 32 + 4 * PAIR;
 
-    unsafe fn matvec_int8<V: Vector>(
+    unsafe fn matvec_int8<V: Vector, const T: usize>(
         group: *const u8,
         image: *const u8,
         cols: usize,
@@ -173,38 +172,38 @@ impl<F: Bytes> Quantized for ByteQuants<F> {
         // SAFETY: both pointers advance block by block through what the caller promised.
         unsafe {
             let (mut at, mut a) = (group, image);
-            let end = image.add(cols / BLOCK * BLOCK_BYTES);
+            let end = image.add(cols / BLOCK * BLOCK_BYTES * T);
             while a < end {
                 let header = at;
                 at = at.add(F::HEADER);
-                let run_end = a.add(RUN * BLOCK_BYTES);
+                let run_end = a.add(RUN * BLOCK_BYTES * T);
                 while a < run_end {
                     let scales = F::scales::<V>(header, at);
                     let mut whole = [V::splat_i32(0); 4];
                     if F::OFFSET {
-                        let sums = V::load_splat(a.add(12));
+                        let sums = V::load_splat(a.add(12 * T));
                         for (r, whole) in whole.iter_mut().enumerate() {
                             *whole = scales.zipped(0, 1, r).dot_i16(sums).shl_i32::<5>();
                         }
                     }
                     let mut q = at.add(SCALES);
-                    let mut x = a.add(16);
+                    let mut x = a.add(16 * T);
                     for half in 0..2 {
                         let pairs: [V; 4] = core::array::from_fn(|r| scales.zipped(half, half, r));
                         let q_end = q.add(half_quants);
                         while q < q_end {
-                            let (x0, x1) = (V::load_splat(x), V::load_splat(x.add(4)));
+                            let (x0, x1) = (V::load_splat(x), V::load_splat(x.add(4 * T)));
                             for r in 0..4 {
                                 let dot = x0.dot_u7(V::load(q.add(16 * r)));
                                 let dot = dot.add_i16(x1.dot_u7(V::load(q.add(64 + 16 * r))));
                                 whole[r] = whole[r].add_i32(dot.dot_i16(pairs[r]));
                             }
                             q = q.add(128);
-                            x = x.add(8);
+                            x = x.add(8 * T);
                         }
                     }
                     let scale = V::load_splat(a);
-                    let sum = V::load_splat(a.add(4));
+                    let sum = V::load_splat(a.add(4 * T));
                     for r in 0..4 {
                         acc[r] = whole[r].to_f32().madd(scales.d[r].mul_f32(scale), acc[r]);
                         if !F::OFFSET {
@@ -212,7 +211,7 @@ impl<F: Bytes> Quantized for ByteQuants<F> {
                         }
                     }
                     at = q;
-                    a = a.add(BLOCK_BYTES);
+                    a = a.add(BLOCK_BYTES * T);
                 }
             }
             for r in 0..4 {
@@ -277,11 +276,10 @@ impl<F: Bytes> Quantized for ByteQuants<F> {
                     let w: [[V; 2]; 2] = core::array::from_fn(|k| {
                         core::array::from_fn(|r| V::load(q.add(32 + 32 * k + 16 * r)))
                     });
+                    let (x0, x1) = (broadcast::<V, T>(x), broadcast::<V, T>(x.add(4 * T)));
                     for t in 0..T {
-                        let x0 = V::load_splat(x.add(4 * t));
-                        let x1 = V::load_splat(x.add(4 * (T + t)));
                         for r in 0..2 {
-                            let dot = x0.dot_u7(w[0][r]).add_i16(x1.dot_u7(w[1][r]));
+                            let dot = x0[t].dot_u7(w[0][r]).add_i16(x1[t].dot_u7(w[1][r]));
                             let scaled = dot.dot_i16(V::load(q.add(16 * r)));
                             whole[t][r] = whole[t][r].add_i32(scaled);
                         }

@@ -1,10 +1,10 @@
 //! Half-precision weights: `[cols][GROUP]` halves.
 //!
-//! Shift and mask give `2^-112` times the value ([`half`]). The matvec keeps that factor out of each weight: it scales the activations by
-//! `2^56` and the sums by `2^56`, both exact, and small enough that nothing over- or underflows on the way.
+//! Shift and mask give `2^-112` times the value ([`half`]). Decoded as they are multiplied, that factor stays out of each
+//! weight: activations are scaled by `2^56` and sums by `2^56`, both exact, and small enough that nothing over- or underflows on the way.
 
-use super::float::Packed;
-use super::image::{half, half_mask, HALF};
+use super::float::{direct, stripped, Direct, Packed};
+use super::image::{half, half_mask, HALF, SUM};
 use super::vector::Vector;
 use super::GROUP;
 
@@ -34,7 +34,6 @@ impl Packed for F16 {
 
     unsafe fn floats<V: Vector>(
         group: *const u8,
-        _cols: usize,
         first: usize,
         count: usize,
         scratch: *mut f32,
@@ -49,5 +48,39 @@ impl Packed for F16 {
             }
         }
         scratch
+    }
+
+    unsafe fn multiply<V: Vector>(
+        group: *const u8,
+        x: *const f32,
+        rows: usize,
+        cols: usize,
+        sums: *mut f32,
+        strip: *mut f32,
+    ) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            if rows <= 4 {
+                direct::<V, Self, 4>(group, x, rows, cols, sums)
+            } else {
+                stripped::<V, Self>(group, x, rows, cols, sums, strip)
+            }
+        }
+    }
+}
+
+impl Direct for F16 {
+    const COLUMNS: usize = 1;
+    const BYTES: usize = 8;
+    const SCALE: f32 = SUM;
+
+    fn mask<V: Vector>() -> V {
+        half_mask()
+    }
+
+    #[inline(always)]
+    unsafe fn load<V: Vector>(from: *const u8, mask: V) -> [V; 2] {
+        // SAFETY: the caller's promise.
+        [half(unsafe { V::load_i16(from) }, mask); 2]
     }
 }

@@ -1,6 +1,6 @@
 //! Float32 weights. A group is its own strip: `[cols][GROUP]` floats.
 
-use super::float::Packed;
+use super::float::{direct, Direct, Packed};
 use super::vector::Vector;
 use super::GROUP;
 
@@ -30,12 +30,39 @@ impl Packed for F32 {
 
     unsafe fn floats<V: Vector>(
         group: *const u8,
-        _cols: usize,
         first: usize,
         _count: usize,
         _scratch: *mut f32,
     ) -> *const f32 {
         // SAFETY: column `first` is inside the group.
         unsafe { (group as *const f32).add(first * GROUP) }
+    }
+
+    unsafe fn multiply<V: Vector>(
+        group: *const u8,
+        x: *const f32,
+        rows: usize,
+        cols: usize,
+        sums: *mut f32,
+        _strip: *mut f32,
+    ) {
+        // SAFETY: the caller's promise.
+        unsafe { direct::<V, Self, 4>(group, x, rows, cols, sums) }
+    }
+}
+
+impl Direct for F32 {
+    const COLUMNS: usize = 1;
+    const BYTES: usize = 16;
+    const SCALE: f32 = 1.0;
+
+    fn mask<V: Vector>() -> V {
+        V::splat_i32(0)
+    }
+
+    #[inline(always)]
+    unsafe fn load<V: Vector>(from: *const u8, _mask: V) -> [V; 2] {
+        // SAFETY: the caller's promise.
+        [unsafe { V::load(from) }; 2]
     }
 }

@@ -1,4 +1,7 @@
-//! Float32 arithmetic: every format, dequantized into a strip of `[cols][GROUP]` floats (lane = output row), times rows of activations.
+//! Float32 arithmetic: weights as floats, lane = output row, times rows of activations.
+//!
+//! Float formats are decoded as they are multiplied where there are few rows; otherwise, and for quantized formats always, a chunk of a
+//! group is dequantized into a strip of `[CHUNK][GROUP]` floats first, which is a group of float32 weights.
 //!
 //! ```text
 //! strip            x                     sums
@@ -8,6 +11,7 @@
 //!
 //! Each sum is one chain of multiply-adds in the order of k, whatever the tile: that is what makes results batch-invariant.
 
+use super::f32::F32;
 use super::vector::Vector;
 use super::GROUP;
 
@@ -28,36 +32,55 @@ pub trait Packed {
     /// The exact floats of `count` columns from `first` (a multiple of 32) on, at `scratch` or wherever they already are.
     ///
     /// # Safety
-    /// `group` is packed, the columns are inside, `scratch` takes `[count][GROUP]` floats.
+    /// `group` is packed, the columns are inside, `scratch` takes `[count][GROUP]` floats, `count` rounded up to an even number.
     unsafe fn floats<V: Vector>(
         group: *const u8,
-        cols: usize,
         first: usize,
         count: usize,
         scratch: *mut f32,
     ) -> *const f32;
 
-    /// Sums of one activation row with one group, into `sums[GROUP]`.
+    /// Sums of `rows` activation rows with one group, into `sums[rows][GROUP]`.
     ///
     /// # Safety
-    /// `group` is packed, `x` holds `cols` floats, `strip` takes `[CHUNK][GROUP]` floats.
-    unsafe fn matvec<V: Vector>(
+    /// `group` is packed, `x` is `[rows, cols]`, `strip` takes `[CHUNK][GROUP]` floats.
+    unsafe fn multiply<V: Vector>(
         group: *const u8,
         x: *const f32,
+        rows: usize,
         cols: usize,
         sums: *mut f32,
         strip: *mut f32,
     ) {
         // SAFETY: the caller's promise.
-        unsafe { matmul::<V, Self>(group, x, 1, cols, sums, strip) }
+        unsafe { stripped::<V, Self>(group, x, rows, cols, sums, strip) }
     }
 }
 
-/// Sums of `rows` activation rows with one group, into `sums[rows][GROUP]`.
+/// A format that a few instructions turn into floats.
+pub trait Direct: Packed {
+    /// Columns that are loaded together: 1 or 2.
+    const COLUMNS: usize;
+    /// Bytes of four rows of them.
+    const BYTES: usize;
+    /// Loaded weights are `SCALE^-2` times their value: activations are multiplied with it, and so are sums.
+    const SCALE: f32;
+
+    /// The constant that [`Direct::load`] needs.
+    fn mask<V: Vector>() -> V;
+
+    /// The columns of four rows.
+    ///
+    /// # Safety
+    /// `from` is readable for `BYTES` bytes.
+    unsafe fn load<V: Vector>(from: *const u8, mask: V) -> [V; 2];
+}
+
+/// [`Packed::multiply`] by way of a strip.
 ///
 /// # Safety
-/// `group` is packed, `x` is `[rows, cols]`, `strip` takes `[CHUNK][GROUP]` floats.
-pub unsafe fn matmul<V: Vector, W: Packed + ?Sized>(
+/// As there.
+pub unsafe fn stripped<V: Vector, W: Packed + ?Sized>(
     group: *const u8,
     x: *const f32,
     rows: usize,
@@ -65,22 +88,64 @@ pub unsafe fn matmul<V: Vector, W: Packed + ?Sized>(
     sums: *mut f32,
     strip: *mut f32,
 ) {
-    // SAFETY: every tile stays inside the shapes that the caller promised.
+    // SAFETY: the caller's promise.
     unsafe {
         core::slice::from_raw_parts_mut(sums, rows * GROUP).fill(0.0);
         for first in (0..cols).step_by(CHUNK) {
             let count = CHUNK.min(cols - first);
-            let strip = W::floats::<V>(group, cols, first, count, strip);
-            let mut row = 0;
-            while row < rows {
-                let (x, sums) = (x.add(row * cols + first), sums.add(row * GROUP));
-                match rows - row {
-                    1 => tile::<V, 1, 4>(strip, x, cols, count, sums),
-                    2 => tile::<V, 2, 4>(strip, x, cols, count, sums),
-                    3 => tile::<V, 3, 2>(strip, x, cols, count, sums),
-                    _ => tile::<V, 4, 2>(strip, x, cols, count, sums),
-                }
-                row += 4;
+            let strip = W::floats::<V>(group, first, count, strip) as *const u8;
+            tiles::<V, F32, 4>(strip, x.add(first), rows, cols, count, sums);
+        }
+    }
+}
+
+/// [`Packed::multiply`] of a format that needs no strip: as good where rows are few, or decoding is cheap.
+///
+/// # Safety
+/// As there.
+pub unsafe fn direct<V: Vector, W: Direct, const T: usize>(
+    group: *const u8,
+    x: *const f32,
+    rows: usize,
+    cols: usize,
+    sums: *mut f32,
+) {
+    let chunk = if rows > T { CHUNK } else { cols };
+    // SAFETY: the caller's promise.
+    unsafe {
+        let all = core::slice::from_raw_parts_mut(sums, rows * GROUP);
+        all.fill(0.0);
+        for first in (0..cols).step_by(chunk) {
+            let group = group.add(first / W::COLUMNS * 4 * W::BYTES);
+            let count = chunk.min(cols - first);
+            tiles::<V, W, T>(group, x.add(first), rows, cols, count, sums);
+        }
+        if W::SCALE != 1.0 {
+            all.iter_mut().for_each(|sum| *sum *= W::SCALE);
+        }
+    }
+}
+
+/// Adds `count` columns to the sums of `rows` activation rows that are `cols` floats apart, T at a time (2 or 4).
+#[inline(always)]
+unsafe fn tiles<V: Vector, W: Direct, const T: usize>(
+    weights: *const u8,
+    x: *const f32,
+    rows: usize,
+    cols: usize,
+    count: usize,
+    sums: *mut f32,
+) {
+    for row in (0..rows).step_by(T) {
+        // Sums and weights of a tile must fit 16 registers.
+        // SAFETY: the caller's promise.
+        unsafe {
+            let (x, sums) = (x.add(row * cols), sums.add(row * GROUP));
+            match T.min(rows - row) {
+                1 => tile::<V, W, 1, 4>(weights, x, cols, count, sums),
+                2 => tile::<V, W, 2, 4>(weights, x, cols, count, sums),
+                3 => tile::<V, W, 3, 2>(weights, x, cols, count, sums),
+                _ => tile::<V, W, 4, 2>(weights, x, cols, count, sums),
             }
         }
     }
@@ -88,33 +153,67 @@ pub unsafe fn matmul<V: Vector, W: Packed + ?Sized>(
 
 /// Adds `count` columns to the sums of T activation rows, R vectors of weight rows at a time.
 #[inline(always)]
-unsafe fn tile<V: Vector, const T: usize, const R: usize>(
-    strip: *const f32,
+unsafe fn tile<V: Vector, W: Direct, const T: usize, const R: usize>(
+    weights: *const u8,
     x: *const f32,
     cols: usize,
     count: usize,
     sums: *mut f32,
 ) {
-    let mut at = 0;
-    while at < GROUP {
-        // SAFETY: the caller gives T rows of x and of sums, and `count` rows of the strip.
-        unsafe {
-            let place = |t: usize, r: usize| sums.add(t * GROUP + at + 4 * r) as *mut u8;
+    let mask = W::mask::<V>();
+    let scale = V::splat_f32(W::SCALE).opaque();
+    // SAFETY: the caller gives T rows of x and of sums, and `count` columns of weights.
+    unsafe {
+        for at in (0..GROUP / 4).step_by(R) {
+            let place = |t: usize, r: usize| sums.add(t * GROUP + 4 * (at + r)) as *mut u8;
             let mut acc: [[V; R]; T] =
                 core::array::from_fn(|t| core::array::from_fn(|r| V::load(place(t, r))));
-            let mut rows: [*const f32; T] = core::array::from_fn(|t| x.add(t * cols));
-            let mut w = strip.add(at);
-            let end = w.add(count * GROUP);
-            while w < end {
-                let weights: [V; R] = core::array::from_fn(|r| V::load(w.add(4 * r) as *const u8));
-                for t in 0..T {
-                    let value = V::load_splat(rows[t] as *const u8);
-                    rows[t] = rows[t].add(1);
+            let mut rows: [*const u8; T] = core::array::from_fn(|t| x.add(t * cols) as *const u8);
+            let mut w = weights.add(at * W::BYTES);
+            let mut multiply = |columns: usize| {
+                let activation = |t: usize, c: usize| {
+                    let value = V::load_splat(rows[t].add(4 * c));
+                    if W::SCALE == 1.0 {
+                        value
+                    } else {
+                        value.mul_f32(scale)
+                    }
+                };
+                // Whichever is fewer waits in registers.
+                if T <= R {
+                    let x: [[V; 2]; T] = core::array::from_fn(|t| {
+                        core::array::from_fn(|c| activation(t, c.min(columns - 1)))
+                    });
                     for r in 0..R {
-                        acc[t][r] = value.madd(weights[r], acc[t][r]);
+                        let weights = W::load::<V>(w.add(r * W::BYTES), mask);
+                        for t in 0..T {
+                            for c in 0..columns {
+                                acc[t][r] = x[t][c].madd(weights[c], acc[t][r]);
+                            }
+                        }
+                    }
+                } else {
+                    let weights: [[V; 2]; R] =
+                        core::array::from_fn(|r| W::load::<V>(w.add(r * W::BYTES), mask));
+                    for t in 0..T {
+                        for c in 0..columns {
+                            let x = activation(t, c);
+                            for r in 0..R {
+                                acc[t][r] = x.madd(weights[r][c], acc[t][r]);
+                            }
+                        }
                     }
                 }
-                w = w.add(GROUP);
+                rows = rows.map(|row| row.add(4 * columns));
+                w = w.add(GROUP / 4 * W::BYTES);
+            };
+            let mut k = 0;
+            while k + W::COLUMNS <= count {
+                multiply(W::COLUMNS);
+                k += W::COLUMNS;
+            }
+            if k < count {
+                multiply(1);
             }
             for t in 0..T {
                 for r in 0..R {
@@ -122,6 +221,5 @@ unsafe fn tile<V: Vector, const T: usize, const R: usize>(
                 }
             }
         }
-        at += 4 * R;
     }
 }

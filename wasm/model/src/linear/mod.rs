@@ -4,8 +4,8 @@
 //! vector is an output row, so nothing is ever added across lanes:
 //!
 //! ```text
-//! [linear] -> one row:   Packed::matvec (float32)   Quantized::matvec_int8     -> sums [rows][GROUP] -> [epilogue] -> out
-//!             many rows: float::matmul              quantized::matmul
+//! float32   Packed::multiply
+//! int8      quantized::few (rows), quantized::matmul    -> sums [rows][GROUP] -> epilogue -> out
 //! ```
 //!
 //! Results are batch-invariant: an output element is made by the same operations in the same order, whatever `rows` is, whichever tile it
@@ -47,8 +47,10 @@ pub use format::Format;
 
 /// Rows of a weight that are packed together; threads split the work by groups.
 pub const GROUP: usize = 16;
-/// Activation rows whose sums are kept at a time.
+/// Activation rows whose sums are kept at a time, at most.
 const PANEL: usize = 128;
+/// Bytes of activations that are kept in the second-level cache.
+const CACHE_BYTES: usize = 512 * 1024;
 const SUMS_BYTES: usize = PANEL * GROUP * 4;
 const FLOAT_STRIP_BYTES: usize = float::CHUNK * GROUP * 4;
 /// Bytes of scratch memory that [`linear`] needs, per thread.
@@ -160,7 +162,7 @@ unsafe fn unpack_group_row<W: Packed>(part: &Part, row: usize, out: *mut f32) {
         // SAFETY: the group of `row`, columns inside it, and as many floats of `out`.
         unsafe {
             let group = part.data.add(row / GROUP * W::group_bytes(part.cols));
-            let strip = W::floats::<Native>(group, part.cols, first, count, strip.as_mut_ptr());
+            let strip = W::floats::<Native>(group, first, count, strip.as_mut_ptr());
             for k in 0..count {
                 *out.add(first + k) = strip.add(k * GROUP + row % GROUP).read_unaligned();
             }
@@ -248,23 +250,29 @@ pub unsafe fn linear(
     }
 }
 
+/// Rows of activations, of so many bytes, that stay in the second-level cache while groups pass by.
+fn panel(row_bytes: usize) -> usize {
+    (CACHE_BYTES / row_bytes / image::TILE * image::TILE).clamp(16, PANEL)
+}
+
 unsafe fn multiply_int8<W: Quantized>(job: &Job) {
     let cols = job.part.cols;
+    let panel = panel(input_bytes(1, cols));
     // SAFETY: groups and panels are inside what the caller of `linear` promised.
     unsafe {
-        let (sums, strips) = (
-            job.scratch as *mut core::primitive::f32,
-            job.scratch.add(SUMS_BYTES),
-        );
-        for group in job.groups.clone() {
-            let weight = job.part.data.add(group * W::group_bytes(cols));
-            for row in (0..job.rows).step_by(PANEL) {
-                let rows = PANEL.min(job.rows - row);
-                let image = job.prepared.add(input_bytes(row, cols));
-                if job.rows == 1 {
-                    W::matvec_int8::<Native>(weight, image, cols, sums);
-                } else {
-                    quantized::matmul::<Native, W>(weight, image, rows, cols, sums, strips);
+        let sums = job.scratch as *mut core::primitive::f32;
+        let strips = job.scratch.add(SUMS_BYTES);
+        for row in (0..job.rows).step_by(panel) {
+            let rows = panel.min(job.rows - row);
+            let image = job.prepared.add(input_bytes(row, cols));
+            for group in job.groups.clone() {
+                let weight = job.part.data.add(group * W::group_bytes(cols));
+                match rows {
+                    1 => quantized::few::<Native, W, 1>(weight, image, cols, sums),
+                    2 => quantized::few::<Native, W, 2>(weight, image, cols, sums),
+                    3 => quantized::few::<Native, W, 3>(weight, image, cols, sums),
+                    4 => quantized::few::<Native, W, 4>(weight, image, cols, sums),
+                    _ => quantized::matmul::<Native, W>(weight, image, rows, cols, sums, strips),
                 }
                 job.output.write(sums, image::SUM, row..row + rows, group);
             }
@@ -274,20 +282,17 @@ unsafe fn multiply_int8<W: Quantized>(job: &Job) {
 
 unsafe fn multiply_float<W: Packed>(job: &Job) {
     let cols = job.part.cols;
+    let panel = panel(cols * 4);
     // SAFETY: groups and panels are inside what the caller of `linear` promised.
     unsafe {
         let sums = job.scratch as *mut core::primitive::f32;
         let strip = job.scratch.add(SUMS_BYTES) as *mut core::primitive::f32;
-        for group in job.groups.clone() {
-            let weight = job.part.data.add(group * W::group_bytes(cols));
-            for row in (0..job.rows).step_by(PANEL) {
-                let rows = PANEL.min(job.rows - row);
-                let x = job.x.add(row * cols);
-                if job.rows == 1 {
-                    W::matvec::<Native>(weight, x, cols, sums, strip);
-                } else {
-                    float::matmul::<Native, W>(weight, x, rows, cols, sums, strip);
-                }
+        for row in (0..job.rows).step_by(panel) {
+            let rows = panel.min(job.rows - row);
+            let x = job.x.add(row * cols);
+            for group in job.groups.clone() {
+                let weight = job.part.data.add(group * W::group_bytes(cols));
+                W::multiply::<Native>(weight, x, rows, cols, sums, strip);
                 job.output.write(sums, 1.0, row..row + rows, group);
             }
         }

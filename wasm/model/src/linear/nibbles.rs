@@ -107,7 +107,6 @@ impl<F: Nibbles> Packed for Nibble<F> {
 
     unsafe fn floats<V: Vector>(
         group: *const u8,
-        _cols: usize,
         first: usize,
         count: usize,
         scratch: *mut f32,
@@ -154,7 +153,7 @@ impl<F: Nibbles> Quantized for Nibble<F> {
     /// Scales, minimums if there are any, and 8 times 8 rows of 4 nibbles, a byte each.
     const STRIP_BLOCK: usize = Self::STRIP_SCALES + 256;
 
-    unsafe fn matvec_int8<V: Vector>(
+    unsafe fn matvec_int8<V: Vector, const T: usize>(
         group: *const u8,
         image: *const u8,
         cols: usize,
@@ -168,38 +167,38 @@ impl<F: Nibbles> Quantized for Nibble<F> {
         // SAFETY: both pointers advance block by block through what the caller promised.
         unsafe {
             let (mut at, mut a) = (group, image);
-            let end = image.add(cols / BLOCK * BLOCK_BYTES);
+            let end = image.add(cols / BLOCK * BLOCK_BYTES * T);
             while a < end {
                 let header = at;
                 at = at.add(F::HEADER);
-                let run_end = a.add(F::RUN * BLOCK_BYTES);
+                let run_end = a.add(F::RUN * BLOCK_BYTES * T);
                 while a < run_end {
                     let mut dot = [V::splat_i16(0); 4];
                     let mut q = at.add(F::SCALES);
                     let q_end = q.add(quants);
-                    let mut x = a.add(16);
+                    let mut x = a.add(16 * T);
                     while q < q_end {
-                        let (low, high) = (V::load_splat(x), V::load_splat(x.add(16)));
+                        let (low, high) = (V::load_splat(x), V::load_splat(x.add(16 * T)));
                         for r in 0..4 {
                             let bytes = V::load(q.add(16 * r));
                             let high = high.dot_u7(bytes.shr_u16::<4>().and(mask));
                             dot[r] = dot[r].add_i16(low.dot_u7(bytes.and(mask)).add_i16(high));
                         }
                         q = q.add(64);
-                        x = x.add(4);
+                        x = x.add(4 * T);
                     }
                     let (scales, mins) = F::scales::<V>(header, at, halves);
                     let scale = V::load_splat(a);
-                    let sum = V::load_splat(a.add(4));
+                    let sum = V::load_splat(a.add(4 * T));
                     for r in 0..4 {
-                        let whole = Self::whole::<V, 1>(dot[r], ones, a).to_f32();
+                        let whole = Self::whole::<V, T>(dot[r], ones, a).to_f32();
                         acc[r] = whole.madd(scales[r].mul_f32(scale), acc[r]);
                         if F::MINS {
                             acc[r] = mins[r].madd(sum, acc[r]);
                         }
                     }
                     at = q_end;
-                    a = a.add(BLOCK_BYTES);
+                    a = a.add(BLOCK_BYTES * T);
                 }
             }
             for r in 0..4 {

@@ -47,7 +47,6 @@ impl Packed for Q8_0 {
 
     unsafe fn floats<V: Vector>(
         group: *const u8,
-        _cols: usize,
         first: usize,
         count: usize,
         scratch: *mut f32,
@@ -80,7 +79,7 @@ impl Packed for Q8_0 {
 impl Quantized for Q8_0 {
     const STRIP_BLOCK: usize = STRIP_BLOCK;
 
-    unsafe fn matvec_int8<V: Vector>(
+    unsafe fn matvec_int8<V: Vector, const T: usize>(
         group: *const u8,
         image: *const u8,
         cols: usize,
@@ -94,13 +93,13 @@ impl Quantized for Q8_0 {
         // SAFETY: both pointers advance block by block through what the caller promised.
         unsafe {
             let (mut at, mut a) = (group, image);
-            let end = image.add(cols / BLOCK * BLOCK_BYTES);
+            let end = image.add(cols / BLOCK * BLOCK_BYTES * T);
             while a < end {
                 let mut low = [V::splat_i16(0); 4];
                 let mut high = low;
                 let mut q = at.add(32);
                 let q_end = q.add(quants);
-                let mut x = a.add(16);
+                let mut x = a.add(16 * T);
                 while q < q_end {
                     let value = V::load_splat(x);
                     for r in 0..4 {
@@ -109,10 +108,10 @@ impl Quantized for Q8_0 {
                         high[r] = high[r].add_i16(value.dot_u7(bytes.shr_u16::<4>().and(mask)));
                     }
                     q = q.add(64);
-                    x = x.add(4);
+                    x = x.add(4 * T);
                 }
                 let scale = V::load_splat(a);
-                let offset = V::load_splat(a.add(8)).shl_i32::<7>();
+                let offset = V::load_splat(a.add(8 * T)).shl_i32::<7>();
                 for r in 0..4 {
                     let weight = half(V::load_i16(at.add(8 * r)), halves);
                     let whole = high[r]
@@ -123,7 +122,7 @@ impl Quantized for Q8_0 {
                     acc[r] = whole.madd(weight.mul_f32(scale), acc[r]);
                 }
                 at = q_end;
-                a = a.add(BLOCK_BYTES);
+                a = a.add(BLOCK_BYTES * T);
             }
             for r in 0..4 {
                 acc[r].store(sums.add(4 * r) as *mut u8);

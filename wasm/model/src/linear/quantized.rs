@@ -21,11 +21,11 @@ pub trait Quantized: Packed {
     /// Bytes of a block of one strip.
     const STRIP_BLOCK: usize;
 
-    /// Sums of one row of the image with one group, into `sums[GROUP]`.
+    /// Sums of one row of a tile of T rows with one group, into `sums[GROUP]`.
     ///
     /// # Safety
-    /// `group` is packed, `image` is the image of one row of as many columns.
-    unsafe fn matvec_int8<V: Vector>(
+    /// `group` is packed, `image` is the image of as many columns, from the row's first word on.
+    unsafe fn matvec_int8<V: Vector, const T: usize>(
         group: *const u8,
         image: *const u8,
         cols: usize,
@@ -48,6 +48,22 @@ pub trait Quantized: Packed {
         blocks: usize,
         sums: *mut f32,
     );
+}
+
+/// Sums of one tile of T rows with one group, into `sums[T][GROUP]`: row by row, for unpacking pays off with more rows only.
+///
+/// # Safety
+/// `group` is packed, `image` is a tile of T rows of `cols` columns.
+pub unsafe fn few<V: Vector, W: Quantized, const T: usize>(
+    group: *const u8,
+    image: *const u8,
+    cols: usize,
+    sums: *mut f32,
+) {
+    for t in 0..T {
+        // SAFETY: row `t` of the tile.
+        unsafe { W::matvec_int8::<V, T>(group, image.add(4 * t), cols, sums.add(t * GROUP)) }
+    }
 }
 
 /// Sums of `rows` rows of the image with one group, into `sums[rows][GROUP]`.
@@ -110,6 +126,27 @@ pub unsafe fn store_sums<V: Vector, const T: usize>(acc: [[V; 2]; T], sums: *mut
     }
 }
 
+/// Broadcasts the word of each row of a tile, from T words. One load and shuffles beat four loads, each with its bounds check.
+///
+/// # Safety
+/// `words` is readable for `4 * T` bytes.
+#[inline(always)]
+pub unsafe fn broadcast<V: Vector, const T: usize>(words: *const u8) -> [V; T] {
+    // SAFETY: the caller's promise.
+    unsafe {
+        if T < TILE {
+            return core::array::from_fn(|t| V::load_splat(words.add(4 * t)));
+        }
+        let four = V::load(words);
+        core::array::from_fn(|t| match t {
+            0 => four.lane::<0>(),
+            1 => four.lane::<1>(),
+            2 => four.lane::<2>(),
+            _ => four.lane::<3>(),
+        })
+    }
+}
+
 /// Dots of T activation rows with 8 weight rows over `steps` bytes of a strip (32 bytes for 4 columns), summed in i16.
 #[inline(always)]
 pub unsafe fn dots<V: Vector, const T: usize>(
@@ -124,8 +161,7 @@ pub unsafe fn dots<V: Vector, const T: usize>(
         let end = q.add(steps);
         while q < end {
             let (w0, w1) = (V::load(q), V::load(q.add(16)));
-            for t in 0..T {
-                let value = V::load_splat(x.add(4 * t));
+            for (t, value) in broadcast::<V, T>(x).into_iter().enumerate() {
                 dot[t][0] = dot[t][0].add_i16(value.dot_u7(w0));
                 dot[t][1] = dot[t][1].add_i16(value.dot_u7(w1));
             }
