@@ -1,10 +1,11 @@
 //! From text to tokens.
 use super::added::{AddedTokens, Range};
 use super::merge::Merger;
-use super::split::{Origin, Splitter};
+use super::split::{gpt2, llama3, Origin, Splitter, Stage};
 use super::unicode::Classes;
 use super::vocabulary::{Key, Vocabulary, NO_TOKEN, PADDING};
 
+const PIECES_A_CALL: usize = 512;
 /// Slots of the cache of pieces; one entry each, the last to come stays.
 const CACHE_SLOTS: usize = 1 << 14;
 /// Tokens the cache holds in all; it starts anew when they are used up.
@@ -53,6 +54,35 @@ impl PieceEncoder {
             cache: vec![Cached::default(); CACHE_SLOTS],
             cached_ids: Vec::new(),
         }
+    }
+
+    /// Appends the tokens of the pieces of `text[at..end]` that `next` finds, a few at most. Returns where it stopped.
+    ///
+    /// One of the loops that everything waits for: with its own references the compiler keeps what they lead to in registers. It ends now and then
+    /// because V8 goes over to its optimized code at calls only.
+    #[inline(never)]
+    fn encode_some(
+        &mut self,
+        Tables {
+            vocabulary,
+            classes,
+            ..
+        }: &Tables,
+        text: &[u8],
+        mut at: usize,
+        end: usize,
+        ids: &mut Vec<u32>,
+        next: impl Fn(&Classes, &[u8], usize, usize) -> usize,
+    ) -> usize {
+        for _ in 0..PIECES_A_CALL {
+            if at == end {
+                break;
+            }
+            let piece_end = next(classes, text, at, end);
+            self.encode(vocabulary, text, at, piece_end, ids);
+            at = piece_end;
+        }
+        at
     }
 
     /// Appends the tokens of the piece `text[start..end]`.
@@ -184,7 +214,7 @@ impl Tables {
         text: &[u8],
         ranges: &[Range],
         ids: &mut Vec<u32>,
-        spans: Option<&mut Vec<(u32, u32)>>,
+        mut spans: Option<&mut Vec<(u32, u32)>>,
     ) {
         let Tables {
             vocabulary,
@@ -193,46 +223,64 @@ impl Tables {
             classes,
         } = self;
         let end = text.len() - PADDING;
-        match spans {
-            None => added.cut(
-                classes,
-                text,
-                end,
-                ranges,
-                &mut |start, end, token| match token {
-                    Some(token) => ids.push(token.id),
-                    None => {
-                        splitter.split(classes, text, start, end, &mut |text, start, end, _| {
-                            pieces.encode(vocabulary, text, start, end, ids);
-                        })
-                    }
-                },
-            ),
-            Some(spans) => {
-                added.cut(
+        added.cut(
+            classes,
+            text,
+            end,
+            ranges,
+            &mut |start, end, token| match (token, &mut spans) {
+                (None, None) => self.encode_plain(pieces, text, start, end, ids),
+                (None, Some(spans)) => splitter.split(
                     classes,
                     text,
+                    start,
                     end,
-                    ranges,
-                    &mut |start, end, token| match token {
-                        Some(token) => {
-                            ids.push(token.id);
-                            spans.push((start as u32, end as u32));
-                        }
-                        None => splitter.split(
-                            classes,
-                            text,
-                            start,
-                            end,
-                            &mut |text, start, end, origin| {
-                                let first = ids.len();
-                                pieces.encode(vocabulary, text, start, end, ids);
-                                self.locate(&text[start..end], start, origin, &ids[first..], spans);
-                            },
-                        ),
+                    &mut |text, start, end, origin| {
+                        let first = ids.len();
+                        pieces.encode(vocabulary, text, start, end, ids);
+                        self.locate(&text[start..end], start, origin, &ids[first..], spans);
                     },
-                )
-            }
+                ),
+                (Some(token), spans) => {
+                    ids.push(token.id);
+                    if let Some(spans) = spans {
+                        spans.push((start as u32, end as u32));
+                    }
+                }
+            },
+        );
+    }
+
+    /// Appends the tokens of text without added tokens.
+    fn encode_plain(
+        &self,
+        pieces: &mut PieceEncoder,
+        text: &[u8],
+        start: usize,
+        end: usize,
+        ids: &mut Vec<u32>,
+    ) {
+        let mut at = start;
+        while at < end {
+            at = match self.splitter.stages[..] {
+                [Stage::Llama3] => pieces.encode_some(self, text, at, end, ids, llama3),
+                [Stage::Gpt2] => pieces.encode_some(self, text, at, end, ids, gpt2::<false>),
+                [Stage::Digits { individual: true }, Stage::Gpt2] => {
+                    pieces.encode_some(self, text, at, end, ids, gpt2::<true>)
+                }
+                _ => {
+                    self.splitter.split(
+                        &self.classes,
+                        text,
+                        start,
+                        end,
+                        &mut |text, start, end, _| {
+                            pieces.encode(&self.vocabulary, text, start, end, ids);
+                        },
+                    );
+                    end
+                }
+            };
         }
     }
 

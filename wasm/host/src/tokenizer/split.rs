@@ -10,31 +10,30 @@ use super::unicode::{previous, Classes, LETTER, NEWLINE, NUMBER, OTHER, SPACE};
 pub fn llama3(classes: &Classes, text: &[u8], at: usize, end: usize) -> usize {
     let (class, length) = classes.at(text, at);
     let second = at + length;
-    match class {
-        LETTER => return run(classes, text, second, end, LETTER),
-        NUMBER => {
-            let mut i = second;
-            for _ in 0..2 {
-                match class_before(classes, text, i, end) {
-                    (NUMBER, length) => i += length,
-                    _ => break,
-                }
+    if class == NUMBER {
+        let mut i = second;
+        for _ in 0..2 {
+            match class_before(classes, text, i, end) {
+                (NUMBER, length) => i += length,
+                _ => break,
             }
-            return i;
         }
-        _ => {}
+        return i;
     }
-    let (next, next_length) = class_before(classes, text, second, end);
-    if class == OTHER && text[at] == b'\'' {
+    if text[at] == b'\'' {
         if let Some(end) = contraction(text, second, end, true) {
             return end;
         }
     }
-    if class != NEWLINE && next == LETTER {
-        return run(classes, text, second + next_length, end, LETTER);
+    if class != NEWLINE {
+        let i = classes.letters(text, second, end);
+        if i > second || class == LETTER {
+            return i;
+        }
     }
+    let (next, _) = class_before(classes, text, second, end);
     if class == OTHER || (text[at] == b' ' && next == OTHER) {
-        let mut i = run(classes, text, second, end, OTHER);
+        let mut i = classes.run(text, second, end, OTHER);
         while i < end && (text[i] == b'\r' || text[i] == b'\n') {
             i += 1;
         }
@@ -63,23 +62,39 @@ pub fn llama3(classes: &Classes, text: &[u8], at: usize, end: usize) -> usize {
 /// ```text
 /// 's|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+
 /// ```
+///
+/// With `DIGITS`, the text is first cut around each single number: white space before one is at the end of its piece.
 #[inline(always)]
-pub fn gpt2(classes: &Classes, text: &[u8], at: usize, end: usize) -> usize {
+pub fn gpt2<const DIGITS: bool>(classes: &Classes, text: &[u8], at: usize, end: usize) -> usize {
     let (class, length) = classes.at(text, at);
     let second = at + length;
+    if DIGITS && class == NUMBER {
+        return second;
+    }
     if text[at] == b'\'' {
         if let Some(end) = contraction(text, second, end, false) {
             return end;
         }
     }
+    let spaced = text[at] == b' ';
+    if spaced || class == LETTER {
+        let i = classes.letters(text, second, end);
+        if i > second || class == LETTER {
+            return i;
+        }
+    }
     if class < SPACE {
-        return run(classes, text, second, end, class);
+        return classes.run(text, second, end, class);
     }
     let (next, next_length) = class_before(classes, text, second, end);
-    if text[at] == b' ' && next < SPACE {
-        return run(classes, text, second + next_length, end, next);
+    if spaced && next < SPACE && !(DIGITS && next == NUMBER) {
+        return classes.run(text, second + next_length, end, next);
     }
-    leave_one(text, at, classes.skip_spaces(text, second, end), end)
+    let i = classes.skip_spaces(text, second, end);
+    if DIGITS && class_before(classes, text, i, end).0 == NUMBER {
+        return i;
+    }
+    leave_one(text, at, i, end)
 }
 
 /// `\s+(?!\S)|\s+` over white space that ends at `i`: the last character stays for the word that follows.
@@ -103,19 +118,6 @@ fn class_before(classes: &Classes, text: &[u8], at: usize, end: usize) -> (u8, u
     } else {
         (END, 0)
     }
-}
-
-/// End of the characters of one class that start at `at`.
-#[inline(always)]
-fn run(classes: &Classes, text: &[u8], mut at: usize, end: usize, class: u8) -> usize {
-    while at < end {
-        let (found, length) = classes.at(text, at);
-        if found != class {
-            break;
-        }
-        at += length;
-    }
-    at
 }
 
 /// End of `s|t|re|ve|m|ll|d` at `at`, after an apostrophe. Without regard to case, the long s (U+017F) is an s as well.
@@ -177,23 +179,7 @@ impl Splitter {
         end: usize,
         sink: &mut impl FnMut(&[u8], usize, usize, Origin),
     ) {
-        match self.stages[..] {
-            [Stage::Llama3] => each(
-                text,
-                start,
-                end,
-                |text, at| llama3(classes, text, at, end),
-                |text, a, b| sink(text, a, b, Origin::TEXT),
-            ),
-            [Stage::Gpt2] => each(
-                text,
-                start,
-                end,
-                |text, at| gpt2(classes, text, at, end),
-                |text, a, b| sink(text, a, b, Origin::TEXT),
-            ),
-            _ => self.stage(0, classes, text, start, end, Origin::TEXT, sink),
-        }
+        self.stage(0, classes, text, start, end, Origin::TEXT, sink);
     }
 
     #[allow(clippy::too_many_arguments)]
@@ -228,7 +214,7 @@ impl Splitter {
                 text,
                 start,
                 end,
-                |text, at| gpt2(classes, text, at, end),
+                |text, at| gpt2::<false>(classes, text, at, end),
                 next,
             ),
             Stage::Digits { individual } => each(
@@ -287,7 +273,7 @@ fn digits(classes: &Classes, text: &[u8], at: usize, end: usize, individual: boo
         return if individual {
             at + length
         } else {
-            run(classes, text, at, end, NUMBER)
+            classes.run(text, at, end, NUMBER)
         };
     }
     let mut i = at + length;
@@ -393,6 +379,23 @@ mod tests {
         assert_eq!(
             pieces(vec![Stage::PrefixSpace, Stage::Gpt2], " ab c"),
             [" ab", " c"]
+        );
+    }
+
+    #[test]
+    fn digits_in_one_go() {
+        let text = "a 1  2\n3 b  c 'll4 's5x .6 . 7\u{661} 8  ";
+        let padded = [text.as_bytes(), &[0; 16]].concat();
+        let mut found = Vec::new();
+        let mut at = 0;
+        while at < text.len() {
+            let end = gpt2::<true>(&Classes::new(), &padded, at, text.len());
+            found.push(text[at..end].to_string());
+            at = end;
+        }
+        assert_eq!(
+            found,
+            pieces(vec![Stage::Digits { individual: true }, Stage::Gpt2], text)
         );
     }
 }

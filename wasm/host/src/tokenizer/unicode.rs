@@ -14,9 +14,14 @@ pub const NEWLINE: u8 = 4;
 /// Flag beside the class: `\w`
 pub const WORD: u8 = 8;
 
+/// Entry of a byte that is not a character of its own.
+const PART: u8 = 0xff;
+
 /// The class of every code point: one byte each, because one load beats two.
 pub struct Classes {
     table: Vec<u8>,
+    /// Without flags, by byte.
+    ascii: [u8; 256],
 }
 
 impl Classes {
@@ -25,18 +30,71 @@ impl Classes {
         for &(start, end, class) in &RANGES {
             table[start as usize..end as usize].fill(class);
         }
-        Classes { table }
+        let mut ascii = [PART; 256];
+        for (class, entry) in ascii.iter_mut().zip(&table[..0x80]) {
+            *class = entry & !WORD;
+        }
+        Classes { table, ascii }
     }
 
     /// Class (without flags) and length in bytes of the character that starts at `at`; `text` is valid UTF-8 there.
     #[inline(always)]
     pub fn at(&self, text: &[u8], at: usize) -> (u8, usize) {
-        let first = text[at];
-        if first < 0x80 {
-            return (self.table[first as usize] & !WORD, 1);
+        let class = self.ascii[text[at] as usize];
+        if class != PART {
+            return (class, 1);
         }
         let (code_point, length) = decode(text, at);
         (self.table[code_point as usize] & !WORD, length)
+    }
+
+    /// End of the characters of one class that start at `at`.
+    #[inline(always)]
+    pub fn run(&self, text: &[u8], mut at: usize, end: usize, class: u8) -> usize {
+        let text = &text[..end];
+        loop {
+            while at < text.len() && self.ascii[text[at] as usize] == class {
+                at += 1;
+            }
+            if at >= text.len() || text[at] < 0x80 {
+                return at;
+            }
+            let (found, length) = self.at(text, at);
+            if found != class {
+                return at;
+            }
+            at += length;
+        }
+    }
+
+    /// End of the letters that start at `at`. `text` has its padding.
+    #[inline(always)]
+    pub fn letters(&self, text: &[u8], mut at: usize, end: usize) -> usize {
+        loop {
+            loop {
+                let run = ascii_letters(text[at..at + 8].try_into().unwrap());
+                at += run;
+                if at >= end {
+                    return end;
+                }
+                if run < 8 {
+                    break;
+                }
+            }
+            while text[at] >= 0x80 {
+                let (class, length) = self.at(text, at);
+                if class != LETTER {
+                    return at;
+                }
+                at += length;
+                if at >= end {
+                    return end;
+                }
+            }
+            if self.ascii[text[at] as usize] != LETTER {
+                return at;
+            }
+        }
     }
 
     /// Is the character that starts at `at` a `\w`?
@@ -61,6 +119,18 @@ impl Classes {
         }
         at
     }
+}
+
+/// How many of eight bytes are ASCII letters before the first that is none. All eight at once: the high bit of each byte is the answer for it.
+#[inline(always)]
+fn ascii_letters(bytes: [u8; 8]) -> usize {
+    const EACH: u64 = 0x0101_0101_0101_0101;
+    let word = u64::from_le_bytes(bytes);
+    let lower = (word | 0x20 * EACH) & (0x7f * EACH);
+    let from_a = lower + (0x80 - b'a' as u64) * EACH;
+    let above_z = lower + (0x80 - b'z' as u64 - 1) * EACH;
+    let others = !(from_a & !above_z & !word) & (0x80 * EACH);
+    others.trailing_zeros() as usize / 8
 }
 
 /// Code point and length in bytes of the character that starts at `at`; `text` is valid UTF-8 there.
@@ -90,4 +160,36 @@ pub fn previous(text: &[u8], start: usize, at: usize) -> usize {
         i -= 1;
     }
     i
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finds_ascii_letters() {
+        for byte in 0..=255u8 {
+            for place in 0..8 {
+                let mut bytes = *b"abcXYZzA";
+                bytes[place] = byte;
+                assert_eq!(
+                    ascii_letters(bytes),
+                    if byte.is_ascii_alphabetic() { 8 } else { place }
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn letters_end_where_the_run_ends() {
+        let classes = Classes::new();
+        let text = "aéb漢abcdefghij漢字x1".as_bytes();
+        let padded = [text, &[0; 16]].concat();
+        for end in (1..=text.len()).filter(|&end| end == text.len() || text[end] & 0xc0 != 0x80) {
+            assert_eq!(
+                classes.letters(&padded, 0, end),
+                classes.run(&padded, 0, end, LETTER)
+            );
+        }
+    }
 }

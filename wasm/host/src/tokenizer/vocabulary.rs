@@ -15,8 +15,9 @@ pub type Key = (u64, u64);
 #[inline(always)]
 fn key(text: &[u8], start: usize, end: usize) -> Key {
     let length = end - start;
-    let word = |at: usize| u64::from_le_bytes(text[at..at + 8].try_into().unwrap());
-    let (low, high) = (word(start), word(start + 8));
+    let bytes: [u8; 16] = text[start..start + 16].try_into().unwrap();
+    let both = u128::from_le_bytes(bytes);
+    let (low, high) = (both as u64, (both >> 64) as u64);
     let tag = (length as u64) << 56;
     if length >= 8 {
         (low, high & ((1 << ((length - 8) * 8)) - 1) | tag)
