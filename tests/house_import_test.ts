@@ -1,8 +1,13 @@
-import { assertEquals } from "@std/assert";
+import { assertEquals, assertMatch } from "@std/assert";
 import { fileURLToPath } from "node:url";
 
 const MODULE = new URL("../mod.ts", import.meta.url);
 const SCRIPT = (module: string) => `import * as smolder from "${module}"; console.log(typeof smolder.DeviceError);`;
+const GENERATE = `import { pipeline } from "./bundle.js";
+for (const threads of [1, 2]) {
+  await using generator = await pipeline("text-generation", Deno.args[0], { threads });
+  console.log((await generator("The sea", { maxNewTokens: 8, doSample: false }))[0].generatedText);
+}`;
 
 async function deno(args: string[], options: Deno.CommandOptions = {}): Promise<string> {
   const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), { args, stdin: "null", ...options }).output();
@@ -21,12 +26,18 @@ Deno.test("importing mod.ts needs no permission and starts nothing", async () =>
   }
 });
 
-Deno.test("a bundle of mod.ts needs no permission either", async () => {
+Deno.test("a bundle of mod.ts needs no permission either, and a model only that to read its files", async () => {
   const folder = await Deno.makeTempDir();
   try {
     await deno(["bundle", "--quiet", "--platform", "deno", "-o", `${folder}/bundle.js`, fileURLToPath(MODULE)]);
-    await Deno.writeTextFile(`${folder}/main.ts`, SCRIPT("./bundle.js"));
-    assertEquals(await deno(["run", "--no-prompt", "--no-config", `${folder}/main.ts`]), "function");
+    await Deno.writeTextFile(`${folder}/import.ts`, SCRIPT("./bundle.js"));
+    assertEquals(await deno(["run", "--no-prompt", "--no-config", `${folder}/import.ts`]), "function");
+
+    const model = fileURLToPath(new URL("../models/smollm3-tiny", import.meta.url));
+    await Deno.writeTextFile(`${folder}/generate.ts`, GENERATE);
+    const [one, two] = (await deno(["run", "--no-prompt", "--no-config", `--allow-read=${model}`, `${folder}/generate.ts`, model])).split("\n");
+    assertMatch(one, /^The sea \w+/);
+    assertEquals(two, one, "two threads say something else than one");
   } finally {
     await Deno.remove(folder, { recursive: true });
   }
