@@ -42,15 +42,21 @@ export interface SmolLM3Config extends Config {}
 /** Reads configurations. */
 export class AutoConfig {
   /**
-   * Reads the configuration of a model, no weights.
+   * Reads the configuration of a model; of a folder nothing but its `config.json`.
    *
    * @param source A folder in Transformers format, a `.gguf` file, a hub id, or `embedded`.
    * @throws {Deno.errors.NotFound} when there is no such model.
    * @throws {SyntaxError | TypeError | RangeError} when its files are not what they should be.
    */
   static async fromPretrained(source: string, options: ConfigOptions = {}): Promise<Config> {
-    const [{ resolveSource }, { openCheckpoint }] = await Promise.all([import("../engine/loader/source.ts"), import("../engine/loader/checkpoint.ts")]);
-    const checkpoint = await openCheckpoint(await resolveSource(source, { revision: options.revision, cacheDir: options.cacheDir }));
+    const { resolveSource } = await import("../engine/loader/source.ts");
+    const found = await resolveSource(source, { revision: options.revision, cacheDir: options.cacheDir });
+    if (found.kind === "transformers") {
+      const { readConfigJson } = await import("../engine/loader/transformers_checkpoint.ts");
+      return parseConfig(await readConfigJson(found.files), found.files.path("config.json"));
+    }
+    const { openCheckpoint } = await import("../engine/loader/checkpoint.ts");
+    const checkpoint = await openCheckpoint(found);
     checkpoint.close();
     return checkpoint.config;
   }

@@ -24,6 +24,7 @@ export async function openTransformersCheckpoint(source: ModelSource & { kind: "
     openTokenizerFiles(source),
   ]);
   const config = parseConfig(configJson, files.path("config.json"));
+  refuseQuantized(configJson, files.path("config.json"));
   const store = await openShards(files);
   return {
     name,
@@ -42,6 +43,16 @@ export async function readConfigJson(files: FileStore): Promise<JsonObject> {
   const json = await readJson(files, "config.json");
   if (json === null) throw new Deno.errors.NotFound(`Cannot open ${files.path("config.json")}: there is no such file`);
   return json;
+}
+
+/** Weights that bitsandbytes, GPTQ, AWQ and the like have packed are described by this key. */
+function refuseQuantized({ quantization_config: quantization }: JsonObject, file: string): void {
+  if (quantization === undefined || quantization === null) return;
+  const method = isJsonObject(quantization) && quantization.quant_method !== undefined ? ` (quant_method ${describe(quantization.quant_method)})` : "";
+  throw new TypeError(
+    `Cannot load ${file}: weights packed as quantization_config${method} says are not supported yet; use the model as safetensors in ` +
+      "float32, float16 or bfloat16, which the load option quantization can quantize, or as a .gguf file",
+  );
 }
 
 async function readJson(files: FileStore, name: string): Promise<JsonObject | null> {
