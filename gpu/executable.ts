@@ -3,14 +3,14 @@
  *
  * @module
  */
-import { type CompileOptions, DeviceError, type Executable } from "../engine/backend.ts";
+import { type CompileOptions, type DecodeRequest, DeviceError, type Executable } from "../engine/backend.ts";
 import type { Batch } from "../engine/batch.ts";
 import type { Buffer, Cache, Program, RowKind } from "../engine/program.ts";
 import { Arena } from "./arena.ts";
 import { BatchInputs } from "./batch_inputs.ts";
 import type { Gpu } from "./device.ts";
 import { type Dispatch, lower } from "./lower.ts";
-import { type DecodeRequest, PersistentDecode } from "./persistent_decode.ts";
+import { maxSteps, PersistentDecode } from "./persistent_decode.ts";
 import { Pipelines } from "./pipelines.ts";
 import { Readback } from "./readback.ts";
 import { WeightStore } from "./weights.ts";
@@ -144,6 +144,11 @@ ${gpu.name} binds ${bindingBytes}; ask for at most ${most} blocks`);
   /** Why tokens are not decoded by the persistent walk; undefined when they are. */
   get whyNotPersistent(): string | undefined {
     return typeof this.#walk === "string" ? this.#walk : undefined;
+  }
+
+  /** Tokens that {@link GpuExecutable.decode} makes at most in one call; 0 when it cannot. */
+  get maxDecodeSteps(): number {
+    return typeof this.#walk === "string" ? 0 : maxSteps;
   }
 
   /** See {@link PersistentDecode.decode}. */

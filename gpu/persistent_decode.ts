@@ -6,7 +6,7 @@
  *
  * @module
  */
-import { type CompileOptions, DeviceError } from "../engine/backend.ts";
+import { type CompileOptions, type DecodeRequest, DeviceError } from "../engine/backend.ts";
 import { activations, type Buffer, type Cache, type Program, type Step, type Weight } from "../engine/program.ts";
 import type { Range } from "./arena.ts";
 import type { Gpu } from "./device.ts";
@@ -37,19 +37,6 @@ const layerOps = ["normLinear", "ropeStore", "attention", "linearAdd", "normGate
 
 /** Most tokens of one submit. */
 export const maxSteps = 64;
-
-/** One sequence's next tokens. */
-export interface DecodeRequest {
-  /** Last token, not yet in the cache. */
-  readonly token: number;
-  /** Its index in the sequence. */
-  readonly position: number;
-  /** Blocks of the sequence, enough for `steps` tokens more. */
-  readonly blockTable: Uint32Array;
-  /** `[steps, headDim]` cos and sin of the positions from `position` on. */
-  readonly rope: Float32Array;
-  readonly steps: number;
-}
 
 /** The compiled walk. */
 export class PersistentDecode {
