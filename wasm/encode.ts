@@ -3,14 +3,16 @@
  *
  * @module
  */
+import type { CacheType } from "../engine/backend.ts";
 import type { Format } from "../engine/formats.ts";
-import { type Binding, type OpName, ops, type Step } from "../engine/program.ts";
+import { type Binding, type OpName, ops, type Step, type Weight } from "../engine/program.ts";
 
-/** A matrix's parts by address, a vector, buffer or cache by its own. */
+/** Where operands lie. */
 export interface Addresses {
+  /** A buffer, vector or cache. */
   of(bound: Binding): number;
   /** Format and address of each part of a matrix. */
-  parts(bound: Binding): readonly { readonly format: Format; readonly rows: number; readonly address: number }[];
+  parts(matrix: Weight): readonly { readonly format: Format; readonly rows: number; readonly address: number }[];
 }
 
 const opNumbers = Object.keys(ops) as OpName[];
@@ -18,8 +20,13 @@ const opNumbers = Object.keys(ops) as OpName[];
 const formatNumbers: readonly Format[] = ["f32", "f16", "bf16", "q8_0", "q4_0", "q4_1", "q4_k", "q5_k", "q6_k"];
 const floatConstants = new Set(["eps"]);
 
+/** In the order of the crate's `Context`. */
+const cacheTypes: readonly CacheType[] = ["f32", "f16", "bf16"];
+
 /** Number of a format in the crate. */
 export const formatNumber = (format: Format) => formatNumbers.indexOf(format);
+/** Number of a cache type in the crate. */
+export const cacheTypeNumber = (type: CacheType) => cacheTypes.indexOf(type);
 
 /** The bits of a number as float32. */
 function floatBits(value: number): number {
@@ -34,9 +41,9 @@ export function encode(steps: readonly Step[], addresses: Addresses): { words: U
       const bound = step.binds[i];
       if (bound === null) return [0];
       if (bound.kind === "buffer") return [addresses.of(bound), bound.cols];
-      if (name !== "table" && name !== "weight") return [addresses.of(bound)];
+      if (bound.kind === "cache" || (name !== "table" && name !== "weight")) return [addresses.of(bound)];
       const parts = addresses.parts(bound);
-      return [bound.kind === "weight" ? bound.cols : 0, parts.length, ...parts.flatMap((part) => [formatNumber(part.format), part.rows, part.address])];
+      return [bound.cols, parts.length, ...parts.flatMap((part) => [formatNumber(part.format), part.rows, part.address])];
     });
     const consts = Object.entries(step.consts).map(([name, value]) => floatConstants.has(name) ? floatBits(value) : value);
     const first = step.binds.find((bound) => bound?.kind === "buffer");

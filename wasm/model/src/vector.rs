@@ -31,6 +31,8 @@ pub trait Lanes: Copy {
     fn exp2_integral(self) -> Self;
     /// Lane `i` is the sum of the lanes of `rows[i]`, added in one fixed order.
     fn sums(rows: [Self; 4]) -> Self;
+    /// Each lane in all four lanes.
+    fn splats(self) -> [Self; 4];
     fn to_array(self) -> [f32; 4];
 
     /// `e^x` for `x <= 0` (0 below -87.7), relative error about 1e-7; exactly 1 at 0. Cephes' polynomial.
@@ -102,6 +104,9 @@ impl Lanes for [f32; 4] {
     }
     fn sums(rows: [Self; 4]) -> Self {
         rows.map(|r| (r[0] + r[2]) + (r[1] + r[3]))
+    }
+    fn splats(self) -> [Self; 4] {
+        self.map(Self::splat)
     }
     fn to_array(self) -> [f32; 4] {
         self
@@ -183,6 +188,15 @@ mod wasm {
                 i32x4_shuffle::<2, 6, 3, 7>(c, d),
             );
             f32x4_add(i64x2_shuffle::<0, 2>(ab, cd), i64x2_shuffle::<1, 3>(ab, cd))
+        }
+        #[inline(always)]
+        fn splats(self) -> [Self; 4] {
+            [
+                i32x4_shuffle::<0, 0, 0, 0>(self, self),
+                i32x4_shuffle::<1, 1, 1, 1>(self, self),
+                i32x4_shuffle::<2, 2, 2, 2>(self, self),
+                i32x4_shuffle::<3, 3, 3, 3>(self, self),
+            ]
         }
         #[inline(always)]
         fn to_array(self) -> [f32; 4] {

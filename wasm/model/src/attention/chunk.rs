@@ -85,10 +85,11 @@ unsafe fn columns<V: Lanes, E: Element, const Q: usize, const D: usize>(
             for (d, v) in v.iter_mut().enumerate() {
                 *v = E::load::<V>(value.add(at + 4 * d));
             }
+            // One load and four shuffles: each load is checked against the memory's end.
+            let weights = V::load(weights.add(4 * key)).splats();
             for lane in 0..Q {
-                let weight = V::splat(*weights.add(4 * key + lane));
                 for d in 0..D {
-                    total[d][lane] = v[d].mul_add(weight, total[d][lane]);
+                    total[d][lane] = v[d].mul_add(weights[lane], total[d][lane]);
                 }
             }
         }
