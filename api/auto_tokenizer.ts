@@ -94,6 +94,8 @@ export class AutoTokenizer {
   }
 
   /**
+   * Encodes one text.
+   *
    * @param options `addSpecialTokens`: put before and after the text what the model expects there. Default true.
    * @returns Token ids.
    */
@@ -120,7 +122,7 @@ export class AutoTokenizer {
     });
   }
 
-  /** @returns The text as it is: nothing is cleaned up. Cut characters become U+FFFD, ids without a token nothing. */
+  /** Decodes tokens to the text as it is: nothing is cleaned up. Cut characters become U+FFFD, ids without a token nothing. */
   decode(ids: ArrayLike<number>, options: DecodeOptions = {}): string {
     return this.#bpe.decode(ids, options);
   }
@@ -147,7 +149,7 @@ export class AutoTokenizer {
     return { inputIds: [ids], attentionMask: [new Array(ids.length).fill(1)] };
   }
 
-  /** @returns The id of a token given by its text (an added token) or its string in the vocabulary, null when there is none. */
+  /** The id of a token given by its text (an added token) or its string in the vocabulary, null when there is none. */
   tokenToId(token: string): number | null {
     return this.#id(token);
   }

@@ -23,6 +23,7 @@ export interface BatchOptions {
 
 /** Token ids of several texts. */
 export interface BatchEncoding {
+  /** A row for each text. */
   readonly inputIds: number[][];
   /** 1 for tokens, 0 for padding. */
   readonly attentionMask: number[][];

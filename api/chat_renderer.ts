@@ -10,9 +10,11 @@ import { specialToken, type TokenizerFiles } from "../engine/loader/tokenizer_fi
 
 /** One message of a chat; fields beyond these go to the template as they are. */
 export interface Message {
+  /** Who says it: `system`, `user`, `assistant`, `tool`, or what else the template knows. */
   readonly role: string;
   /** Text, or a list of parts `{ type: "text", text }` where the template takes them. */
   readonly content?: unknown;
+  /** Such as `tool_calls`. */
   readonly [field: string]: unknown;
 }
 
@@ -28,6 +30,7 @@ export interface ChatTemplateOptions {
   readonly date?: Date | string;
   /** Jinja source, or the name of one of several templates, in place of the default one. */
   readonly chatTemplate?: string;
+  /** A variable of the template. */
   readonly [templateVariable: string]: unknown;
 }
 

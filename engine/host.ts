@@ -70,10 +70,11 @@ export type PreTokenizer =
 
 /** Text of tokens that arrive one by one. */
 export interface Detokenizer {
-  /** @returns Text that is now complete: never half a character; may be empty. */
+  /** Takes a token. @returns Text that is now complete: never half a character; may be empty. */
   push(id: number): string;
-  /** @returns What is left, cut characters as U+FFFD. */
+  /** Ends the text. @returns What is left, cut characters as U+FFFD. */
   flush(): string;
+  /** Frees its memory. */
   free(): void;
 }
 
@@ -137,9 +138,11 @@ export interface PenaltyRow {
 
 /** A drawn token. */
 export interface SampledToken {
+  /** Which one. */
   readonly tokenId: number;
   /** Of the unmodified distribution (softmax of the logits as given to {@link Sampler.sample}), when asked for. */
   readonly logprob?: number;
+  /** The most likely tokens, best first, when asked for. */
   readonly topLogprobs?: readonly { readonly tokenId: number; readonly logprob: number }[];
 }
 

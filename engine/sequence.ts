@@ -32,6 +32,8 @@ export class Sequence {
   cachedTokens: number = -1;
 
   /**
+   * A sequence that has not been scheduled yet.
+   *
    * @param promptTokenIds At least one token.
    * @throws {RangeError} when the prompt is empty.
    */
