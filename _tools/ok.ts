@@ -30,7 +30,7 @@ const stages: readonly Stage[] = [
   { name: "tree", command: ["deno", "run", "-R", "--allow-run=git", "_tools/tree_check.ts"] },
   { name: "types", command: ["deno", "check", "."] },
   { name: "generated", command: ["deno", "task", "build", "--check"] },
-  { name: "docs", command: ["deno", "doc", "--lint", "mod.ts"] },
+  { name: "docs", command: ["deno", "doc", "--lint", "mod.ts", "cli/main.ts"] },
   { name: "package", command: ["deno", "publish", "--dry-run", "--allow-dirty"] },
   { name: "tests", command: ["deno", "task", "test"] },
   { name: "host crate", command: ["cargo", "test", "--locked"], folder: "wasm/host/" },
