@@ -145,6 +145,23 @@ Deno.test("chat says when the context is full", async () => {
   assert(stdout.trim() !== "");
 });
 
+Deno.test("chat: an interrupt stops the answer only", async () => {
+  const process = spawn(["chat", "--temperature", "0"]);
+  const writer = process.stdin.getWriter(), write = (text: string) => writer.write(new TextEncoder().encode(text));
+  await write("Tell me a story about a brave mouse.\n");
+  const reader = process.stdout.getReader();
+  await reader.read();
+  process.kill("SIGINT");
+  const stderr = new Response(process.stderr).text();
+  await write("What is rain?\n/exit\n");
+  let stdout = "";
+  for (let part = await reader.read(); !part.done; part = await reader.read()) stdout += new TextDecoder().decode(part.value);
+  await writer.close().catch(() => {});
+  assertEquals((await process.status).code, 0);
+  assertStringIncludes(await stderr, "Stopped");
+  assertStringIncludes(stdout, "Rain is");
+});
+
 Deno.test("inspect", async () => {
   const { code, stdout } = await smolder(["inspect", "--json", "--device", "wasm"]);
   const report = JSON.parse(stdout);
