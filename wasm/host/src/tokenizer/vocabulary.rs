@@ -34,6 +34,11 @@ fn mix(low: u64, high: u64) -> u64 {
     h ^ (h >> 32)
 }
 
+#[inline(always)]
+fn filter_bit(hash: u64) -> u64 {
+    1 << (hash >> 58)
+}
+
 fn hash(bytes: &[u8]) -> u64 {
     bytes.chunks(8).fold(bytes.len() as u64, |h, chunk| {
         let mut word = [0; 8];
@@ -77,6 +82,8 @@ pub struct Vocabulary {
     /// Token `id` is `bytes[starts[id]..starts[id + 1]]`.
     starts: Vec<u32>,
     short: Vec<Short>,
+    /// A bit for each short token, at a place its hash tells: small enough for the cache, it answers most look-ups that find nothing.
+    filter: Vec<u64>,
     /// Ids of tokens too long for a key.
     long: Vec<u32>,
     longest: usize,
@@ -126,6 +133,7 @@ impl Vocabulary {
             };
             (matched.len() * 2).next_power_of_two().max(2)
         ];
+        self.filter = vec![0; (matched.len() / 4).next_power_of_two()];
         self.longest = lengths().max().unwrap_or(0);
         for id in (0..matched.len()).filter(|&id| matched[id]) {
             let (start, end) = (self.starts[id] as usize, self.starts[id + 1] as usize);
@@ -150,8 +158,11 @@ impl Vocabulary {
 
     fn insert_short(&mut self, start: usize, end: usize, id: u32) {
         let (low, high) = key(&self.bytes, start, end);
+        let hash = mix(low, high);
+        let word = self.filter_word(hash);
+        self.filter[word] |= filter_bit(hash);
         let mask = self.short.len() - 1;
-        let mut slot = mix(low, high) as usize & mask;
+        let mut slot = hash as usize & mask;
         while self.short[slot].high != 0 {
             slot = (slot + 1) & mask;
         }
@@ -192,9 +203,19 @@ impl Vocabulary {
     }
 
     #[inline(always)]
-    pub fn find_key(&self, (low, high): Key) -> u32 {
+    pub fn find_key(&self, key: Key) -> u32 {
+        self.find_hashed(key, mix(key.0, key.1))
+    }
+
+    #[inline(always)]
+    fn filter_word(&self, hash: u64) -> usize {
+        (hash >> 32) as usize & (self.filter.len() - 1)
+    }
+
+    #[inline(always)]
+    fn find_hashed(&self, (low, high): Key, hash: u64) -> u32 {
         let mask = self.short.len() - 1;
-        let mut slot = mix(low, high) as usize & mask;
+        let mut slot = hash as usize & mask;
         loop {
             let entry = &self.short[slot];
             if entry.low == low && entry.high == high {
@@ -330,7 +351,16 @@ impl Vocabulary {
     /// What the neighbours `text[start..middle]` and `text[middle..end]`, both tokens, become.
     #[inline(always)]
     pub fn pair(&self, text: &[u8], start: usize, middle: usize, end: usize) -> Pair {
-        let id = self.find(text, start, end);
+        let id = match Self::key(text, start, end) {
+            Some(key) => {
+                let hash = mix(key.0, key.1);
+                if self.filter[self.filter_word(hash)] & filter_bit(hash) == 0 {
+                    return NO_PAIR;
+                }
+                self.find_hashed(key, hash)
+            }
+            None => self.find_long(&text[start..end]),
+        };
         if id == NO_TOKEN {
             return NO_PAIR;
         }
