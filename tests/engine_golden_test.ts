@@ -2,10 +2,9 @@
 import { assert, assertEquals } from "@std/assert";
 import { loadModel } from "../api/load_model.ts";
 import { EngineCore } from "../engine/engine_core.ts";
-import { RopeTable } from "../engine/rope.ts";
 import type { SamplingOptions } from "../engine/sampling_params.ts";
 import { checkInvariants } from "./check_invariants.ts";
-import { fixturePath, roundedFrequencies } from "./load_model.ts";
+import { fixturePath } from "./load_model.ts";
 import { wasmBackends } from "./model_backends.ts";
 import { oracleBackend } from "./oracle_backend.ts";
 
@@ -18,8 +17,7 @@ const eos = 2;
 /** Answers greedily, all at once. */
 async function answer(name: string, prompts: number[][], maxTokens: number, sizes: { blockSize: number; maxNumBatchedTokens: number; maxNumSeqs: number }) {
   const model = await loadModel(fixturePath(`tiny_models/${name}`), { backend: oracleBackend, dtype: "float32", ...sizes });
-  const { executable, config, host, schedulerOptions } = model;
-  const rope = new RopeTable(roundedFrequencies(config, prompts[0].length));
+  const { executable, rope, config, host, schedulerOptions } = model;
   const core = new EngineCore({
     executable,
     rope,

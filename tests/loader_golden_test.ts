@@ -1,6 +1,6 @@
 /** Files to logits on the oracle: what the loaders and RoPE make of a checkpoint is what Transformers makes of it. */
 import { assert, assertEquals } from "@std/assert";
-import { fixturePath, OracleModel, roundedFrequencies } from "./load_model.ts";
+import { fixturePath, OracleModel } from "./load_model.ts";
 import { goldenLogitsTolerance } from "./tolerances.ts";
 
 const readJson = (path: string) => JSON.parse(Deno.readTextFileSync(fixturePath(path)));
@@ -18,7 +18,7 @@ Deno.test("there are 19 causal tiny models", () => assertEquals(causal.length, 1
 for (const name of causal.sort()) {
   Deno.test(`logits of tiny_models/${name} are those of Transformers`, async () => {
     const golden = readJson(`tiny_models/${name}/golden.json`), tokens: number[] = golden.input_ids[0], rows = tokens.length;
-    const model = await OracleModel.load(fixturePath(`tiny_models/${name}`), rows, (config) => roundedFrequencies(config, rows));
+    const model = await OracleModel.load(fixturePath(`tiny_models/${name}`), rows);
     assertLogits(await model.logits(tokens, [rows - 4, rows - 3, rows - 2, rows - 1]), golden.logits_row0_last4, "row 0");
     assertLogits(await model.logits(tokens, [rows - 1], golden.position_ids[0]), golden.logits_with_position_ids_last, "position_ids");
     model.close();

@@ -4,10 +4,7 @@
  * @module
  */
 import { assert, assertAlmostEquals, assertEquals } from "@std/assert";
-import { AutoModelForCausalLM, type CausalLM, SmolLM3ForCausalLM } from "../api/causal_lm.ts";
-import { loadModel } from "../api/load_model.ts";
-import type { SmolLM3Config } from "../engine/config.ts";
-import { RopeTable } from "../engine/rope.ts";
+import { AutoModelForCausalLM, type CausalLM } from "../api/causal_lm.ts";
 import { readSafetensors } from "./read_safetensors.ts";
 import { backends, oracle } from "./model_backends.ts";
 import { goldenLogitsTolerance } from "./tolerances.ts";
@@ -39,8 +36,7 @@ for (const backend of backends) {
   for (const name of names) {
     Deno.test(`${name} on ${backend.name} gives the logits and tokens of Transformers`, async () => {
       const golden = read(name), source = new URL(name, folder).pathname;
-      const loaded = await loadModel(source, { ...await backend.options(), dtype: "float32" });
-      await using model = new SmolLM3ForCausalLM({ ...loaded, rope: new GoldenRope(loaded.config, golden.input_ids[0].length) });
+      await using model = await AutoModelForCausalLM.fromPretrained(source, { ...await backend.options(), dtype: "float32" });
       await checkForward(model, golden);
       await checkOtherInputs(model, name, golden);
       const { input_ids: inputIds, attention_mask: attentionMask } = golden;
@@ -64,34 +60,6 @@ Deno.test("the loss is the mean over the labels that count", async () => {
   const padded = await model.forward({ inputIds: inputIds[1], attentionMask: attentionMask[1], labels: labels[1] });
   assertEquals(padded.loss, alone.loss);
 });
-
-/**
- * The goldens were made from a model that had been cast to its file's number type and back, which rounds the inverse frequencies to that type, too.
- * Frequencies that depend on the length are computed anew past the original length, and kept until a text is shorter than that.
- */
-class GoldenRope extends RopeTable {
-  readonly #longest: number;
-
-  constructor(config: SmolLM3Config, longest: number) {
-    const { ropeType, originalMaxPositionEmbeddings = 0 } = config.rope;
-    const isAnew = ropeType === "dynamic" || (ropeType === "longrope" && longest > originalMaxPositionEmbeddings);
-    const round = isAnew || config.dtype === "float32" ? (value: number) => value : config.dtype === "float16" ? Math.f16round : bfloat16;
-    const freqFactors = Array.from(new RopeTable(config).inverseFrequencies(longest), (inverse) => inverse / round(inverse));
-    super({ ...config, rope: { ...config.rope, freqFactors } });
-    this.#longest = ropeType === "dynamic" ? longest : 0;
-  }
-
-  override fill(out: Float32Array, row: number, position: number, sequenceLength: number): void {
-    super.fill(out, row, position, Math.max(this.#longest, sequenceLength));
-  }
-}
-
-/** Rounds to the nearest bfloat16, ties to even. */
-function bfloat16(value: number): number {
-  const bits = new Uint32Array(new Float32Array([value]).buffer);
-  bits[0] = (bits[0] + 0x7fff + (bits[0] >>> 16 & 1)) & 0xffff0000;
-  return new Float32Array(bits.buffer)[0];
-}
 
 async function checkForward(model: CausalLM, golden: Golden): Promise<void> {
   const { input_ids: inputIds, attention_mask: attentionMask } = golden;
