@@ -10,7 +10,9 @@
  * const tokenizer = await AutoTokenizer.fromPretrained("embedded");
  * await using model = await AutoModelForCausalLM.fromPretrained("embedded");
  * const prompt = tokenizer.applyChatTemplate([{ role: "user", content: "What is rain?" }], { addGenerationPrompt: true });
- * for await (const { text } of model.stream({ ...prompt, doSample: false, maxNewTokens: 32 })) console.log(text);
+ * let answer = "";
+ * for await (const { text } of model.stream({ ...prompt, doSample: false, maxNewTokens: 8 })) answer += text;
+ * console.log(answer); // Rain is a natural phenomenon that occurs
  * ```
  *
  * @module

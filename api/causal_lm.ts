@@ -16,12 +16,13 @@ import { type LoadedModel, loadModel, type LoadOptions } from "./load_model.ts";
  * A loaded model. Frees threads and memory with {@link SmolLM3ForCausalLM.dispose}, or at the end of an `await using`.
  *
  * @example
- * ```ts no-eval
+ * ```ts
  * import { AutoModelForCausalLM, AutoTokenizer } from "@smolder/smolder";
  * const tokenizer = await AutoTokenizer.fromPretrained("embedded");
  * await using model = await AutoModelForCausalLM.fromPretrained("embedded");
  * const inputs = tokenizer.applyChatTemplate([{ role: "user", content: "What is rain?" }], { addGenerationPrompt: true });
- * for await (const { text } of model.stream({ ...inputs, maxNewTokens: 64 })) console.log(text);
+ * let answer = "";
+ * for await (const { text } of model.stream({ ...inputs, maxNewTokens: 64 })) answer += text;
  * ```
  */
 export class SmolLM3ForCausalLM implements AsyncDisposable {

@@ -48,7 +48,7 @@ const defaults: GenerationOptions = { maxNewTokens: 256, doSample: true, tempera
  *
  * @param task `text-generation`.
  * @example
- * ```ts no-eval
+ * ```ts
  * import { pipeline } from "@smolder/smolder";
  * await using generator = await pipeline("text-generation", "embedded");
  * const [{ generatedText }] = await generator("Once upon a time", { maxNewTokens: 24, doSample: false });

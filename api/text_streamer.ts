@@ -30,11 +30,11 @@ export interface TextStreamerOptions {
  * Writes whole words to standard output as soon as they are complete. Override {@link TextStreamer.onFinalizedText} to put them elsewhere.
  *
  * @example
- * ```ts no-eval
+ * ```ts
  * import { AutoModelForCausalLM, AutoTokenizer, TextStreamer } from "@smolder/smolder";
  * const tokenizer = await AutoTokenizer.fromPretrained("embedded");
  * await using model = await AutoModelForCausalLM.fromPretrained("embedded");
- * await model.generate({ inputIds: tokenizer.encode("Once upon a time"), streamer: new TextStreamer(tokenizer) });
+ * await model.generate({ inputIds: tokenizer.encode("Once upon a time"), maxNewTokens: 8, streamer: new TextStreamer(tokenizer) });
  * ```
  */
 export class TextStreamer implements Streamer {

@@ -38,26 +38,27 @@ export function generationOptions(values: Partial<Values<typeof samplingFlags>>)
   return Object.values(sampling).some((value) => value !== undefined) ? { ...options, ...sampling, doSample: true } : options;
 }
 
-/**
- * @param promptTokenIds Prompt.
- * @param isInside Whether the prompt ends inside reasoning.
- */
+/** Answers a prompt; the template may have opened the reasoning in it. */
 export async function answer(
-  model: CausalLM,
+  model: Pick<CausalLM, "stream" | "tokenizer">,
   promptTokenIds: readonly number[],
-  options: GenerationOptions & { readonly stop?: readonly string[]; readonly signal: AbortSignal; readonly isInside?: boolean },
+  options: GenerationOptions & { readonly stop?: readonly string[]; readonly signal: AbortSignal },
   sink: AnswerSink,
 ): Promise<Answer> {
-  const { stop, signal, isInside, ...generation } = options;
+  const { stop, signal, ...generation } = options;
+  const isInside = /<think>\s*$/.test((await model.tokenizer()).decode(promptTokenIds.slice(-8)));
   const filter = new StopFilter(stop ?? []), splitter = new ReasoningSplitter(isInside);
   const tokenIds: number[] = [];
-  let text = "", answerText = "", finishReason: Answer["finishReason"] = "aborted";
+  let text = "", answerText = "", hasReasoning = false, finishReason: Answer["finishReason"] = "aborted";
   const emit = (piece: string, isLast = false) => {
     text += piece;
     for (const told of isLast ? [splitter.push(piece), splitter.flush()] : [splitter.push(piece)]) {
       answerText += told.answer;
+      hasReasoning ||= told.reasoning !== "";
       if (told.reasoning !== "") sink.onReasoning(told.reasoning);
-      if (told.answer !== "") sink.onAnswer(told.answer);
+      if (told.answer === "") continue;
+      if (hasReasoning && answerText === told.answer) sink.onReasoning("\n\n"); // Where both are shown, the answer begins a line.
+      sink.onAnswer(told.answer);
     }
   };
   const startMs = performance.now();

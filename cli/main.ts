@@ -42,8 +42,9 @@ export async function main(args: readonly string[]): Promise<number> {
   } catch (error) {
     if (error instanceof ClosedPipe) return 0;
     const message = error instanceof Error ? error.message : String(error);
-    writeError(args.includes("--verbose") && error instanceof Error ? `${error.stack}\n` : `error: ${message}\n`);
-    return error instanceof UsageError ? 2 : 1;
+    const isUsage = error instanceof UsageError;
+    writeError(args.includes("--verbose") && error instanceof Error && !isUsage ? `${error.stack}\n` : `error: ${message}\n`);
+    return isUsage ? 2 : 1;
   }
 }
 

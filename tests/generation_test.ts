@@ -124,4 +124,8 @@ Deno.test("pipelines", async () => {
     const actual = await generator(input as string, call);
     assertEquals(JSON.parse(JSON.stringify(actual).replaceAll("generatedText", "generated_text")), output);
   }
+  const chats = [[{ role: "user", content: "Hello!" }], [{ role: "user", content: "What is rain?" }]];
+  const drawn = await generator(chats, { maxNewTokens: 4, numReturnSequences: 3, returnFullText: false, seed: 5 });
+  assertEquals(drawn.map((answers) => answers.length), [3, 3]);
+  assertEquals(drawn, await generator(chats, { maxNewTokens: 4, numReturnSequences: 3, returnFullText: false, seed: 5 }));
 });
