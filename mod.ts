@@ -11,7 +11,7 @@
  * await using model = await AutoModelForCausalLM.fromPretrained("embedded");
  * const prompt = tokenizer.applyChatTemplate([{ role: "user", content: "What is rain?" }], { addGenerationPrompt: true });
  * let answer = "";
- * for await (const { text } of model.stream({ ...prompt, doSample: false, maxNewTokens: 8 })) answer += text;
+ * for await (const { text } of model.stream({ ...prompt, doSample: false, maxNewTokens: 9 })) answer += text;
  * console.log(answer); // Rain is a natural phenomenon that occurs
  * ```
  *

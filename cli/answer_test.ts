@@ -42,11 +42,11 @@ Deno.test("an abort is an answer, an error is not", async () => {
   const abort = new AbortController(), sink = { onAnswer: () => abort.abort(), onReasoning: () => {} };
   const { text, finishReason } = await answer(speaker(["a", "b"]), [1], { signal: abort.signal }, sink);
   assertEquals([text, finishReason], ["a", "aborted"]);
-  // deno-lint-ignore require-yield -- it fails at once
   const failing = {
     ...speaker([]),
-    stream: async function* (): AsyncGenerator<StreamPiece, void> {
-      await Promise.reject(new RangeError("no"));
+    async *stream(): AsyncGenerator<StreamPiece, void> {
+      yield await Promise.resolve({ tokenId: 0, text: "a" });
+      throw new RangeError("no");
     },
   };
   await assertRejects(() => answer(failing, [1], { signal: new AbortController().signal }, sink), RangeError, "no");
