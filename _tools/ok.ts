@@ -22,6 +22,8 @@ interface Stage {
 const ROOT = new URL("../", import.meta.url);
 /** Longer than the slowest stage takes on two cores, so that a hang is a failure. */
 const STAGE_TIMEOUT_MS = 15 * 60_000;
+/** Lines that say nothing about a failure. */
+const NOISE = /^(?:(?:Check|Download|Task|running \d+ tests?) .*|.* \.\.\. ok(?: \(.*\))?)\n/gm;
 const inCI = Deno.env.get("SMOLDER_CI") === "1";
 
 const stages: readonly Stage[] = [
@@ -80,7 +82,7 @@ async function run(stage: Stage): Promise<Counts> {
   const failed = counts.failed > 0 || success ? counts.failed : 1;
   const refused = inCI ? counts.skipped : 0;
   line(failed + refused > 0 ? "FAILED" : "ok", `${counts.passed} passed, ${failed} failed, ${counts.skipped} skipped`);
-  if (failed > 0) console.log(output.replace(/^(Check|Download|Task) .*\n/gm, "").trimEnd().replace(/^/gm, "  | "));
+  if (failed > 0) console.log(output.replace(NOISE, "").trimEnd().replace(/^/gm, "  | "));
   for (const name of skippedTests(output)) console.log(`  skipped: ${name}`);
   return { passed: counts.passed, failed: failed + refused, skipped: counts.skipped };
 }
