@@ -5,6 +5,7 @@
  */
 import type { BpeTokenizer, Detokenizer, Encoding, PreTokenizer, TextPart, TokenizerSpec } from "../engine/host.ts";
 import { type InitOutput, Tokenizer } from "./generated/host_bindgen.gen.js";
+import { rewriteSplitExpression } from "./split_expression.ts";
 
 /** Flags of `wasm/host/src/tokenizer/added.rs`. */
 const SPECIAL = 1, SINGLE_WORD = 2, LSTRIP = 4, RSTRIP = 8, NORMALIZED = 16;
@@ -89,7 +90,9 @@ export class WasmTokenizer implements BpeTokenizer {
   #setMerges(spec: TokenizerSpec): void {
     const merges = spec.merges.map((merge) => typeof merge === "string" ? merge : `${merge[0]} ${merge[1]}`);
     const failed = this.#tokenizer.setMerges(this.#write(merges.join("\0")), spec.ignoreMerges);
-    if (failed >= 0) throw new SyntaxError(`Cannot use merge ${failed} (${JSON.stringify(merges[failed])}): it must join two tokens to a third of the vocabulary`);
+    if (failed >= 0) {
+      throw new SyntaxError(`Cannot use merge ${failed} (${JSON.stringify(merges[failed])}): it must join two tokens to a third of the vocabulary`);
+    }
   }
 
   #addStage(stage: PreTokenizer): void {
@@ -103,7 +106,12 @@ export class WasmTokenizer implements BpeTokenizer {
       case "prefixSpace":
         return this.#tokenizer.addPrefixSpace();
       case "regex":
-        throw new SyntaxError(`Cannot split by ${stage.pattern}`);
+        try {
+          return this.#tokenizer.addRegex(rewriteSplitExpression(stage.pattern), stage.behavior, stage.invert);
+        } catch (error) {
+          const reason = error instanceof Error ? error.message : error;
+          throw new SyntaxError(`Cannot split text by the expression ${stage.pattern}: ${reason}`);
+        }
     }
   }
 

@@ -72,6 +72,10 @@ export class Tokenizer {
     addLlama3(): void;
     addPrefixSpace(): void;
     /**
+     * Adds a split by a regular expression; `behavior` is a name of tokenizer.json. Throws a string that says why the expression cannot be used.
+     */
+    addRegex(pattern: string, behavior: string, invert: boolean): void;
+    /**
      * Adds a token that is matched before the text is split; `flags` are those of `added.rs`.
      */
     addToken(id: number, content: string, flags: number): void;
@@ -133,6 +137,7 @@ export interface InitOutput {
     readonly tokenizer_addGpt2: (a: number) => void;
     readonly tokenizer_addLlama3: (a: number) => void;
     readonly tokenizer_addPrefixSpace: (a: number) => void;
+    readonly tokenizer_addRegex: (a: number, b: number, c: number, d: number, e: number, f: number) => [number, number];
     readonly tokenizer_addToken: (a: number, b: number, c: number, d: number, e: number) => void;
     readonly tokenizer_bytes: (a: number) => number;
     readonly tokenizer_decode: (a: number, b: number) => number;
@@ -149,6 +154,7 @@ export interface InitOutput {
     readonly __wbindgen_malloc: (a: number, b: number) => number;
     readonly __wbindgen_realloc: (a: number, b: number, c: number, d: number) => number;
     readonly __wbindgen_free: (a: number, b: number, c: number) => void;
+    readonly __externref_table_dealloc: (a: number) => void;
     readonly __wbindgen_start: () => void;
 }
 

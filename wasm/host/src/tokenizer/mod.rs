@@ -4,6 +4,7 @@ mod alphabet;
 mod encode;
 mod merge;
 mod offsets;
+mod regex_split;
 mod split;
 mod unicode;
 mod unicode_ranges;
@@ -11,6 +12,7 @@ mod vocabulary;
 
 use added::{Added, AddedTokens, Range};
 use encode::{PieceEncoder, Tables};
+use regex_split::RegexSplit;
 use split::{Splitter, Stage};
 use unicode::Classes;
 use vocabulary::{Vocabulary, PADDING};
@@ -108,6 +110,16 @@ impl Tokenizer {
     #[wasm_bindgen(js_name = addPrefixSpace)]
     pub fn add_prefix_space(&mut self) {
         self.tables.splitter.stages.push(Stage::PrefixSpace);
+    }
+
+    /// Adds a split by a regular expression; `behavior` is a name of tokenizer.json. Throws a string that says why the expression cannot be used.
+    #[wasm_bindgen(js_name = addRegex)]
+    pub fn add_regex(&mut self, pattern: &str, behavior: &str, invert: bool) -> Result<(), String> {
+        self.tables
+            .splitter
+            .stages
+            .push(Stage::Regex(RegexSplit::new(pattern, behavior, invert)?));
+        Ok(())
     }
 
     /// Encodes the `length` written bytes of UTF-8. Returns the number of tokens, which then lie at `ids()`.

@@ -1,4 +1,5 @@
 //! Pre-tokenization: where text is cut before merging. The two expressions that most byte-level vocabularies use are written by hand.
+use super::regex_split::RegexSplit;
 use super::unicode::{previous, Classes, LETTER, NEWLINE, NUMBER, OTHER, SPACE};
 
 /// End of the match of the Llama-3 expression that starts at `at`; `at < end`, both at character boundaries.
@@ -144,6 +145,7 @@ pub enum Stage {
     Gpt2,
     Digits { individual: bool },
     PrefixSpace,
+    Regex(RegexSplit),
 }
 
 /// Where a piece comes from, when a stage has put a space before it.
@@ -224,6 +226,7 @@ impl Splitter {
                 |text, at| digits(classes, text, at, end, *individual),
                 next,
             ),
+            Stage::Regex(split) => split.split(text, start, end, &mut next),
             Stage::PrefixSpace if text[start] == b' ' => next(text, start, end),
             Stage::PrefixSpace => {
                 let mut spaced = Vec::with_capacity(end - start + 1 + super::vocabulary::PADDING);
