@@ -16,6 +16,7 @@ impl Packed for Bf16 {
         cols.div_ceil(2) * GROUP * 4
     }
 
+    #[inline(never)]
     unsafe fn pack_group(src: *const u8, rows: usize, cols: usize, to: *mut u8) {
         // SAFETY: row `row`, column `k` are inside the source; the group takes `[cols / 2][GROUP]` words.
         unsafe {
@@ -56,6 +57,7 @@ impl Packed for Bf16 {
         scratch
     }
 
+    #[inline(never)]
     unsafe fn multiply<V: Vector>(
         group: *const u8,
         x: *const f32,

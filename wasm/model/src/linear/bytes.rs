@@ -39,7 +39,7 @@ impl<V: Vector> Scales<V> {
     #[inline(always)]
     pub fn floats(integers: [V; 2], r: usize) -> V {
         let eight = integers[r / 2];
-        if r % 2 == 0 {
+        if r.is_multiple_of(2) {
             eight.widen_i16::<false>().to_f32()
         } else {
             eight.widen_i16::<true>().to_f32()
@@ -50,7 +50,7 @@ impl<V: Vector> Scales<V> {
     #[inline(always)]
     fn zipped(&self, a: usize, b: usize, r: usize) -> V {
         let (a, b) = (self.integers[a][r / 2], self.integers[b][r / 2]);
-        if r % 2 == 0 {
+        if r.is_multiple_of(2) {
             a.zip_i16::<false>(b)
         } else {
             a.zip_i16::<true>(b)
@@ -102,6 +102,7 @@ impl<F: Bytes> Packed for ByteQuants<F> {
         cols / (BLOCK * RUN) * Self::RUN_BYTES
     }
 
+    #[inline(never)]
     unsafe fn pack_group(src: *const u8, rows: usize, cols: usize, to: *mut u8) {
         let runs = cols / (BLOCK * RUN);
         // SAFETY: the caller gives `rows` rows of `runs` super-blocks, and a group.
@@ -116,6 +117,7 @@ impl<F: Bytes> Packed for ByteQuants<F> {
         }
     }
 
+    #[inline(never)]
     unsafe fn floats<V: Vector>(
         group: *const u8,
         first: usize,
@@ -161,6 +163,7 @@ impl<F: Bytes> Quantized for ByteQuants<F> {
     /// `d`, minimums or zipped integer scales, and four pairs of steps.
     const STRIP_BLOCK: usize = 2 * 32 + 4 * PAIR;
 
+    #[inline(never)]
     unsafe fn matvec_int8<V: Vector, const T: usize>(
         group: *const u8,
         image: *const u8,
@@ -246,7 +249,7 @@ impl<F: Bytes> Quantized for ByteQuants<F> {
         }
     }
 
-    #[inline(always)]
+    #[inline(never)]
     unsafe fn tile<V: Vector, const T: usize>(
         strip: *const u8,
         image: *const u8,

@@ -15,6 +15,7 @@ impl Packed for F16 {
         cols * GROUP * 2
     }
 
+    #[inline(never)]
     unsafe fn pack_group(src: *const u8, rows: usize, cols: usize, to: *mut u8) {
         // SAFETY: row `row`, column `k` are inside the source; the group takes `[cols][GROUP]` halves.
         unsafe {
@@ -50,6 +51,7 @@ impl Packed for F16 {
         scratch
     }
 
+    #[inline(never)]
     unsafe fn multiply<V: Vector>(
         group: *const u8,
         x: *const f32,

@@ -11,6 +11,7 @@ impl Packed for F32 {
         cols * GROUP * 4
     }
 
+    #[inline(never)]
     unsafe fn pack_group(src: *const u8, rows: usize, cols: usize, to: *mut u8) {
         // SAFETY: row `row`, column `k` are inside the source; the group takes `[cols][GROUP]` words.
         unsafe {
@@ -38,6 +39,7 @@ impl Packed for F32 {
         unsafe { (group as *const f32).add(first * GROUP) }
     }
 
+    #[inline(never)]
     unsafe fn multiply<V: Vector>(
         group: *const u8,
         x: *const f32,

@@ -11,6 +11,9 @@
 //! Results are batch-invariant: an output element is made by the same operations in the same order, whatever `rows` is, whichever tile it
 //! falls in and however groups are split over threads.
 
+// A loop over lanes or rows walks through several arrays at once.
+#![allow(clippy::needless_range_loop)]
+
 mod activation;
 mod bf16;
 mod bytes;
@@ -154,6 +157,7 @@ pub unsafe fn unpack_row(part: &Part, row: usize, out: *mut f32) {
     unsafe { with_format!(part.format, unpack_group_row(part, row, out)) }
 }
 
+#[inline(never)]
 unsafe fn unpack_group_row<W: Packed>(part: &Part, row: usize, out: *mut f32) {
     const COLUMNS: usize = 32;
     let mut strip = [0.0f32; COLUMNS * GROUP];
@@ -255,6 +259,7 @@ fn panel(row_bytes: usize) -> usize {
     (CACHE_BYTES / row_bytes / image::TILE * image::TILE).clamp(16, PANEL)
 }
 
+#[inline(never)]
 unsafe fn multiply_int8<W: Quantized>(job: &Job) {
     let cols = job.part.cols;
     let panel = panel(input_bytes(1, cols));
@@ -267,12 +272,10 @@ unsafe fn multiply_int8<W: Quantized>(job: &Job) {
             let image = job.prepared.add(input_bytes(row, cols));
             for group in job.groups.clone() {
                 let weight = job.part.data.add(group * W::group_bytes(cols));
-                match rows {
-                    1 => quantized::few::<Native, W, 1>(weight, image, cols, sums),
-                    2 => quantized::few::<Native, W, 2>(weight, image, cols, sums),
-                    3 => quantized::few::<Native, W, 3>(weight, image, cols, sums),
-                    4 => quantized::few::<Native, W, 4>(weight, image, cols, sums),
-                    _ => quantized::matmul::<Native, W>(weight, image, rows, cols, sums, strips),
+                if rows <= image::TILE {
+                    quantized::few::<Native, W>(weight, image, rows, cols, sums);
+                } else {
+                    quantized::matmul::<Native, W>(weight, image, rows, cols, sums, strips);
                 }
                 job.output.write(sums, image::SUM, row..row + rows, group);
             }
@@ -280,6 +283,7 @@ unsafe fn multiply_int8<W: Quantized>(job: &Job) {
     }
 }
 
+#[inline(never)]
 unsafe fn multiply_float<W: Packed>(job: &Job) {
     let cols = job.part.cols;
     let panel = panel(cols * 4);

@@ -12,7 +12,7 @@
 
 use super::float::Packed;
 use super::image::{half_mask, BLOCK, BLOCK_BYTES, HALF};
-use super::quantized::{dots, load_sums, store_sums, Quantized};
+use super::quantized::{broadcast, dots, load_sums, store_sums, Quantized};
 use super::vector::{opaque, Vector};
 use super::GROUP;
 use core::marker::PhantomData;
@@ -56,14 +56,12 @@ pub struct Nibble<F>(PhantomData<F>);
 impl<F: Nibbles> Nibble<F> {
     const STRIP_SCALES: usize = if F::MINS { 64 } else { 32 };
 
-    /// The dot products of a block in i32, after the offset; `image` points at a row's scale in a tile of T rows.
+    /// The dot products of a block in i32, after the offset; `minus` is minus the sum of the block's activations.
     #[inline(always)]
-    unsafe fn whole<V: Vector, const T: usize>(dot: V, ones: V, image: *const u8) -> V {
+    fn whole<V: Vector>(dot: V, ones: V, minus: V) -> V {
         let whole = dot.dot_i16(ones);
         if F::OFFSET {
-            // SAFETY: the sum of a row of the tile.
-            let offset = unsafe { V::load_splat(image.add(8 * T)) }.shl_i32::<3>();
-            whole.add_i32(offset)
+            whole.add_i32(minus.shl_i32::<3>())
         } else {
             whole
         }
@@ -88,6 +86,7 @@ impl<F: Nibbles> Packed for Nibble<F> {
         cols / (BLOCK * F::RUN) * F::RUN_BYTES
     }
 
+    #[inline(never)]
     unsafe fn pack_group(src: *const u8, rows: usize, cols: usize, to: *mut u8) {
         let runs = cols / (BLOCK * F::RUN);
         // SAFETY: the caller gives `rows` rows of `runs` runs, and a group.
@@ -105,6 +104,7 @@ impl<F: Nibbles> Packed for Nibble<F> {
         }
     }
 
+    #[inline(never)]
     unsafe fn floats<V: Vector>(
         group: *const u8,
         first: usize,
@@ -153,6 +153,7 @@ impl<F: Nibbles> Quantized for Nibble<F> {
     /// Scales, minimums if there are any, and 8 times 8 rows of 4 nibbles, a byte each.
     const STRIP_BLOCK: usize = Self::STRIP_SCALES + 256;
 
+    #[inline(never)]
     unsafe fn matvec_int8<V: Vector, const T: usize>(
         group: *const u8,
         image: *const u8,
@@ -190,8 +191,9 @@ impl<F: Nibbles> Quantized for Nibble<F> {
                     let (scales, mins) = F::scales::<V>(header, at, halves);
                     let scale = V::load_splat(a);
                     let sum = V::load_splat(a.add(4 * T));
+                    let minus = V::load_splat(a.add(8 * T));
                     for r in 0..4 {
-                        let whole = Self::whole::<V, T>(dot[r], ones, a).to_f32();
+                        let whole = Self::whole(dot[r], ones, minus).to_f32();
                         acc[r] = whole.madd(scales[r].mul_f32(scale), acc[r]);
                         if F::MINS {
                             acc[r] = mins[r].madd(sum, acc[r]);
@@ -232,7 +234,7 @@ impl<F: Nibbles> Quantized for Nibble<F> {
         }
     }
 
-    #[inline(always)]
+    #[inline(never)]
     unsafe fn tile<V: Vector, const T: usize>(
         strip: *const u8,
         image: *const u8,
@@ -248,15 +250,16 @@ impl<F: Nibbles> Quantized for Nibble<F> {
             let end = p.add(blocks * Self::STRIP_BLOCK);
             while p < end {
                 let dot = dots::<V, T>(p.add(Self::STRIP_SCALES), steps, a.add(16 * T));
+                let activations = broadcast::<V, T>(a);
+                let sums = broadcast::<V, T>(a.add(4 * T));
+                let minus = broadcast::<V, T>(a.add(8 * T));
                 for t in 0..T {
-                    let scale = V::load_splat(a.add(4 * t));
-                    let sum = V::load_splat(a.add(4 * (T + t)));
                     for r in 0..2 {
-                        let scale = V::load(p.add(16 * r)).mul_f32(scale);
-                        let whole = Self::whole::<V, T>(dot[t][r], ones, a.add(4 * t)).to_f32();
+                        let scale = V::load(p.add(16 * r)).mul_f32(activations[t]);
+                        let whole = Self::whole(dot[t][r], ones, minus[t]).to_f32();
                         acc[t][r] = whole.madd(scale, acc[t][r]);
                         if F::MINS {
-                            acc[t][r] = V::load(p.add(32 + 16 * r)).madd(sum, acc[t][r]);
+                            acc[t][r] = V::load(p.add(32 + 16 * r)).madd(sums[t], acc[t][r]);
                         }
                     }
                 }

@@ -26,6 +26,7 @@ impl Packed for Q8_0 {
         cols / BLOCK * PACKED_BLOCK
     }
 
+    #[inline(never)]
     unsafe fn pack_group(src: *const u8, rows: usize, cols: usize, to: *mut u8) {
         let blocks = cols / BLOCK;
         // SAFETY: the caller gives `rows` rows of `blocks` blocks of 34 bytes, and a group.
@@ -45,6 +46,7 @@ impl Packed for Q8_0 {
         }
     }
 
+    #[inline(never)]
     unsafe fn floats<V: Vector>(
         group: *const u8,
         first: usize,
@@ -79,6 +81,7 @@ impl Packed for Q8_0 {
 impl Quantized for Q8_0 {
     const STRIP_BLOCK: usize = STRIP_BLOCK;
 
+    #[inline(never)]
     unsafe fn matvec_int8<V: Vector, const T: usize>(
         group: *const u8,
         image: *const u8,
@@ -149,7 +152,7 @@ impl Quantized for Q8_0 {
         }
     }
 
-    #[inline(always)]
+    #[inline(never)]
     unsafe fn tile<V: Vector, const T: usize>(
         strip: *const u8,
         image: *const u8,

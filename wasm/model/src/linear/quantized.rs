@@ -50,19 +50,28 @@ pub trait Quantized: Packed {
     );
 }
 
-/// Sums of one tile of T rows with one group, into `sums[T][GROUP]`: row by row, for unpacking pays off with more rows only.
+/// Sums of one tile of `width` rows with one group, into `sums[width][GROUP]`: row by row, for unpacking pays off with more rows only.
 ///
 /// # Safety
-/// `group` is packed, `image` is a tile of T rows of `cols` columns.
-pub unsafe fn few<V: Vector, W: Quantized, const T: usize>(
+/// `group` is packed, `image` is a tile of `width` rows (1 to 4) of `cols` columns.
+pub unsafe fn few<V: Vector, W: Quantized>(
     group: *const u8,
     image: *const u8,
+    width: usize,
     cols: usize,
     sums: *mut f32,
 ) {
-    for t in 0..T {
+    for t in 0..width {
         // SAFETY: row `t` of the tile.
-        unsafe { W::matvec_int8::<V, T>(group, image.add(4 * t), cols, sums.add(t * GROUP)) }
+        unsafe {
+            let (image, sums) = (image.add(4 * t), sums.add(t * GROUP));
+            match width {
+                1 => W::matvec_int8::<V, 1>(group, image, cols, sums),
+                2 => W::matvec_int8::<V, 2>(group, image, cols, sums),
+                3 => W::matvec_int8::<V, 3>(group, image, cols, sums),
+                _ => W::matvec_int8::<V, 4>(group, image, cols, sums),
+            }
+        }
     }
 }
 
