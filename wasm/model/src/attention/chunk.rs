@@ -20,16 +20,25 @@ pub unsafe fn score<V: Lanes, E: Element, const Q: usize>(
         let second = (first + 1).min(keys.len() - 1);
         let (k0, k1) = (keys[first], keys[second]);
         let mut sums = [[V::splat(0.0); 4]; 2];
-        for at in (0..dim).step_by(4) {
+        let mut columns = |at: usize| {
             // SAFETY: at + 4 <= dim.
             unsafe {
                 let (a, b) = (E::load::<V>(k0.add(at)), E::load::<V>(k1.add(at)));
-                for lane in 0..Q {
+                let [first, second] = &mut sums;
+                for (lane, (x, y)) in first.iter_mut().zip(second).take(Q).enumerate() {
                     let q = V::load(queries.add(4 * at + 4 * lane));
-                    sums[0][lane] = a.mul_add(q, sums[0][lane]);
-                    sums[1][lane] = b.mul_add(q, sums[1][lane]);
+                    *x = a.mul_add(q, *x);
+                    *y = b.mul_add(q, *y);
                 }
             }
+        };
+        let whole = dim - dim % 8;
+        for at in (0..whole).step_by(8) {
+            columns(at);
+            columns(at + 4);
+        }
+        if whole < dim {
+            columns(whole);
         }
         // SAFETY: first <= second < keys.len(); for an odd last key the two are one and the values equal.
         unsafe {
