@@ -71,3 +71,53 @@ fn erf<V: Lanes>(x: [f32; 4]) -> [f32; 4] {
         (1.0 - p * e[i]).copysign(x[i])
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Activation;
+    use crate::vector::Native;
+
+    impl Activation {
+        /// In f64, the error function as the sum of its series.
+        pub fn exact(self, x: f64) -> f64 {
+            match self {
+                Activation::Silu => x / (1.0 + (-x).exp()),
+                // The series loses its digits; the error function is 1 here.
+                Activation::Gelu if x.abs() > 5.2 => x.max(0.0),
+                Activation::Gelu => {
+                    let z = x / 2f64.sqrt();
+                    let (mut term, mut sum) = (z, z);
+                    for n in 1..200 {
+                        term *= -z * z / n as f64;
+                        sum += term / (2 * n + 1) as f64;
+                    }
+                    x / 2.0 * (1.0 + sum * 2.0 / core::f64::consts::PI.sqrt())
+                }
+                Activation::GeluTanh => {
+                    let u = (2.0 / core::f64::consts::PI).sqrt() * (x + 0.044715 * x * x * x);
+                    x / 2.0 * (1.0 + u.tanh())
+                }
+                Activation::Relu => x.max(0.0),
+            }
+        }
+    }
+
+    #[test]
+    fn activations_are_accurate_everywhere() {
+        for activation in Activation::ALL {
+            for i in -8000..8000 {
+                let x = i as f32 / 1000.0;
+                let got = activation.apply::<Native>([x; 4])[0] as f64;
+                let want = activation.exact(x as f64);
+                assert!(
+                    (got - want).abs() < 2e-6 * want.abs().max(1.0),
+                    "{activation:?}({x})"
+                );
+            }
+            for x in [-1e30f32, -100.0, 100.0, 1e10] {
+                let got = activation.apply::<Native>([x; 4])[0];
+                assert!(got == x.max(0.0), "{activation:?}({x}) = {got}");
+            }
+        }
+    }
+}

@@ -131,7 +131,7 @@ pub unsafe fn pack(
     cols: usize,
     dst: *mut u8,
 ) {
-    debug_assert!(first_row % GROUP == 0 && first_row + row_count <= total_rows);
+    debug_assert!(first_row.is_multiple_of(GROUP) && first_row + row_count <= total_rows);
     for at in (0..row_count).step_by(GROUP) {
         let rows = GROUP.min(row_count - at);
         // SAFETY: the rows are inside the source, their group inside the destination.
