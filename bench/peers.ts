@@ -37,7 +37,7 @@ const known: readonly Peer[] = [
   { name: "llama.cpp", command: (file, ...numbers) => [values.python, script("llama_cpp_cpu.py"), file, ...strings(...numbers)] },
   {
     name: "wllama",
-    command: (file, ...numbers) => [Deno.execPath(), "run", "-A", "--unstable-raw-imports", script("wllama.ts"), file, ...strings(...numbers)],
+    command: (file, ...numbers) => [Deno.execPath(), "run", "-A", "--no-lock", "--unstable-raw-imports", script("wllama.ts"), file, ...strings(...numbers)],
   },
 ];
 const wanted = ["smolder", ...values.peers.split(",").filter((name) => name !== "")];

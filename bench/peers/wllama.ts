@@ -1,7 +1,7 @@
 /**
  * llama.cpp compiled to Wasm (npm's @wllama/wllama), run in Deno with the few things of a browser that it asks for.
  *
- *     deno run -A --unstable-raw-imports bench/peers/wllama.ts FILE.gguf THREADS PROMPT NEW
+ *     deno run -A --no-lock --unstable-raw-imports bench/peers/wllama.ts FILE.gguf THREADS PROMPT NEW
  *
  * Loads, decodes 8 tokens, prints a line of JSON; then measures once for each line on stdin and prints a line of JSON.
  * Version 2.4.0 is the last one with a call for one forward pass; 3.13.0 is driven through completions only and was slower here.
