@@ -6,22 +6,24 @@
 import { type Backend, type CompileOptions, DeviceError, type Executable } from "../engine/backend.ts";
 import type { Format } from "../engine/formats.ts";
 import type { Program } from "../engine/program.ts";
-import { type Gpu, requestGpu } from "./device.ts";
-import { estimateBytes, GpuExecutable } from "./executable.ts";
+import { type Gpu, type GpuOptions, requestGpu, sharedGpu } from "./device.ts";
+import { GpuExecutable } from "./executable.ts";
+import { ProgramMemory } from "./memory.ts";
 import { layouts } from "./weights.ts";
 
 /**
  * Opens the GPU.
  *
+ * @param options Asks for a device of its own instead of the one that all models share.
  * @throws {DeviceError} when there is none.
  */
-export async function createGpuBackend(): Promise<Backend & { readonly gpu: Gpu }> {
-  const gpu = await requestGpu();
+export async function createGpuBackend(options?: GpuOptions): Promise<Backend & { readonly gpu: Gpu }> {
+  const gpu = options ? await requestGpu(options) : await sharedGpu();
   return {
     device: "webgpu",
     gpu,
     formats: new Set(Object.keys(layouts) as Format[]),
-    estimate: (program: Program, options: CompileOptions) => estimateBytes(gpu, program, options),
+    estimate: (program: Program, options: CompileOptions) => new ProgramMemory(gpu, program, options).bytes,
     compile(program: Program, options: CompileOptions): Promise<Executable> {
       const cache = program.caches[0];
       if (cache && (cache.headDim > 256 || cache.headDim % 2 !== 0)) {

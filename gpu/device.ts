@@ -4,6 +4,7 @@
  * @module
  */
 import { DeviceError } from "../engine/backend.ts";
+import { Pipelines } from "./pipelines.ts";
 
 /** A device with what it granted. */
 export interface Gpu {
@@ -11,6 +12,8 @@ export interface Gpu {
   /** Adapter in words, for messages. */
   readonly name: string;
   readonly limits: GPUSupportedLimits;
+  /** Most bytes of one binding; what is larger is cut. */
+  readonly bindingBytes: number;
   /** Subgroup operations; hidden from `adapter.features` by Deno, granted all the same. */
   readonly subgroups: boolean;
   /** Storage that other workgroups of the same dispatch see; what a grid-wide barrier needs. */
@@ -20,8 +23,18 @@ export interface Gpu {
   readonly subgroupSize: number;
   /** Workgroups of 512 threads that are resident together: one a multiprocessor; 0 when not known. */
   readonly workgroups: number;
+  /** Kernels that were compiled for this device, whichever program asked for them. */
+  readonly pipelines: Pipelines;
   /** Rejects when the device is lost or reports an error that nobody caught; never resolves. */
   readonly failed: Promise<never>;
+}
+
+/** What to make of a device other than the most of it. */
+export interface GpuOptions {
+  /** Features to do without, by their WebGPU names. */
+  readonly without?: readonly string[];
+  /** Cut weights at so many bytes, fewer than the device would bind. */
+  readonly bindingBytes?: number;
 }
 
 const wanted = ["subgroups", "wgpu-memory-decoration-coherent", "shader-f16", "timestamp-query"];
@@ -34,39 +47,83 @@ const wantedLimits = [
   "maxStorageBuffersPerShaderStage",
 ] as const;
 
+/** The device that all models of this process share. */
+let shared: Promise<Gpu> | undefined;
+
+/**
+ * The device that all models of this process share; a new one after it failed.
+ *
+ * @throws {DeviceError} when this runtime or machine has none.
+ */
+export function sharedGpu(): Promise<Gpu> {
+  if (shared) return shared;
+  const opening = shared = requestGpu();
+  const forget = () => {
+    if (shared === opening) shared = undefined;
+  };
+  opening.then(({ failed }) => failed.catch(forget), forget);
+  return opening;
+}
+
 /**
  * Requests the high-performance adapter and a device.
  *
  * @throws {DeviceError} when this runtime or machine has none.
  */
-export async function requestGpu(): Promise<Gpu> {
-  if (typeof navigator === "undefined" || !navigator.gpu) throw new DeviceError("Cannot use WebGPU: this runtime does not offer navigator.gpu");
-  const adapter = await navigator.gpu.requestAdapter({ powerPreference: "high-performance" });
-  if (!adapter) throw new DeviceError("Cannot use WebGPU: no adapter found; install a Vulkan, Metal or DirectX 12 driver, or use device wasm");
+export async function requestGpu({ without = [], bindingBytes = Infinity }: GpuOptions = {}): Promise<Gpu> {
+  const adapter = await requestAdapter(), { info } = adapter, name = info.description || info.vendor;
   const requiredLimits: Record<string, number> = {};
-  for (const name of wantedLimits) requiredLimits[name] = adapter.limits[name];
-  let device: GPUDevice | undefined, granted: string[] = [];
+  for (const limit of wantedLimits) requiredLimits[limit] = adapter.limits[limit];
+  const features = wanted.filter((feature) => !without.includes(feature));
+  let device: GPUDevice | undefined, granted: string[] = [], refusal = "";
   // Deno refuses the whole request when one feature is missing and does not list them all, so ask for less until it agrees.
-  for (let skip = 0; skip < 1 << wanted.length && !device; skip++) {
-    granted = wanted.filter((_, i) => !(skip >> i & 1));
-    device = await adapter.requestDevice({ requiredFeatures: granted as GPUFeatureName[], requiredLimits }).catch(() => undefined);
+  for (let skip = 0; skip < 1 << features.length && !device; skip++) {
+    granted = features.filter((_, i) => !(skip >> i & 1));
+    device = await adapter.requestDevice({ requiredFeatures: granted as GPUFeatureName[], requiredLimits }).catch((
+      error,
+    ) => (refusal = error.message, undefined));
   }
-  if (!device) throw new DeviceError(`Cannot use WebGPU: adapter ${adapter.info.description} grants no device`);
+  if (!device) throw new DeviceError(`Cannot use WebGPU: adapter ${name} grants no device: ${refusal}`);
   const { promise: failed, reject } = Promise.withResolvers<never>();
   failed.catch(() => {}); // whoever races against it reports it; nobody racing is no crash
-  device.addEventListener("uncapturederror", (event) => reject(new DeviceError(`The GPU reported: ${(event as GPUUncapturedErrorEvent).error.message}`)));
-  device.lost.then((info) => reject(new DeviceError(`The GPU was lost (${info.reason || "unknown reason"}): ${info.message}; load the model again`)));
+  device.addEventListener("uncapturederror", (event) => reject(new DeviceError(`${name} reported: ${(event as GPUUncapturedErrorEvent).error.message}`)));
+  device.lost.then(({ reason, message }) => reject(new DeviceError(`${name} was lost (${reason || "unknown reason"}): ${message}; load the model again`)));
   return {
     device,
-    name: adapter.info.description || adapter.info.vendor,
+    name,
     limits: device.limits,
+    bindingBytes: Math.min(bindingBytes, device.limits.maxStorageBufferBindingSize),
     subgroups: granted.includes("subgroups"),
     coherent: granted.includes("wgpu-memory-decoration-coherent"),
     timestamps: granted.includes("timestamp-query"),
-    subgroupSize: adapter.info.subgroupMinSize === adapter.info.subgroupMaxSize ? adapter.info.subgroupMinSize : 0,
-    workgroups: multiprocessors(adapter.info.description),
+    subgroupSize: info.subgroupMinSize === info.subgroupMaxSize ? info.subgroupMinSize : 0,
+    workgroups: multiprocessors(info.description),
+    pipelines: new Pipelines(device),
     failed,
   };
+}
+
+/**
+ * Whether there is a GPU that is worth using: not one that the CPU imitates.
+ *
+ * @returns Its name in words.
+ * @throws {DeviceError} that says what there is instead.
+ */
+export async function findRealGpu(): Promise<string> {
+  const { info } = await requestAdapter();
+  if (info.isFallbackAdapter || /llvmpipe|swiftshader|basic render/i.test(info.description)) {
+    throw new DeviceError(`The only WebGPU adapter, ${info.description}, computes on the CPU`);
+  }
+  return info.description || info.vendor;
+}
+
+async function requestAdapter(): Promise<GPUAdapter> {
+  if (typeof navigator === "undefined" || !navigator.gpu) {
+    throw new DeviceError("Cannot use WebGPU: this runtime does not offer navigator.gpu; run with a newer Deno or choose wasm");
+  }
+  const adapter = await navigator.gpu.requestAdapter({ powerPreference: "high-performance" });
+  if (!adapter) throw new DeviceError("Cannot use WebGPU: no adapter found; install a Vulkan, Metal or DirectX 12 driver, or choose wasm");
+  return adapter;
 }
 
 /** Multiprocessors of the GPUs on which the persistent walk was measured; WebGPU does not tell. */

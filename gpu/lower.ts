@@ -9,7 +9,7 @@ import type { Buffer, Cache, Program, RowKind, Step, Weight } from "../engine/pr
 import type { Range } from "./arena.ts";
 import type { BatchInputs } from "./batch_inputs.ts";
 import type { Kernel } from "./pipelines.ts";
-import type { PlacedPart, WeightStore } from "./weights.ts";
+import { layouts, type PlacedPart, type WeightStore } from "./weights.ts";
 
 /** What {@link lower} needs to know where things lie. */
 export interface Memory {
@@ -53,7 +53,7 @@ const lowerings: Record<Step["op"], Lowering> = {
     const part = memory.weights.part(table.parts[0].tensor), { inputs } = memory;
     return part.chunks.map((chunk) =>
       rowwise(step, index, out.rows, {
-        kernel: ["embed", "batch", "layout", `weight_${part.format}`, "x_none"],
+        kernel: ["embed", "batch", "layout", ...layouts[part.format].weight, "x_none"],
         access: "urrrw",
         constants: { inner: part.cols, blocks: part.blocks, first_row: chunk.firstRow, chunk_rows: chunk.rows },
         resources: [inputs.batch, inputs.tokens, chunk.data(), chunk.scales(), memory.buffer(out)],
@@ -200,7 +200,7 @@ function linearPart(o: LinearPart): Dispatch[] {
     ];
     const kernel = (name: string): Kernel => ({
       name: `${o.step.label} ${name}`,
-      parts: [name, "batch", "epilogue", "layout", `weight_${o.part.format}`, "x_at"],
+      parts: [name, "batch", "epilogue", "layout", ...layouts[o.part.format].weight, "x_at"],
       access: "urrrrw",
       constants,
     });

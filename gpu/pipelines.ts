@@ -58,18 +58,20 @@ export class Pipelines {
   }
 
   async #compile(kernel: Kernel): Promise<CompiledKernel> {
-    const sources = new Map(kernel.parts.map((part) => [part, shaders[part]]));
-    const code = kernel.transform?.(sources) ?? Array.from(sources, ([part, text]) => `// ${part}.wgsl\n${text}`).join("\n");
     const entries = Array.from(kernel.access, (letter, binding) => ({ binding, visibility: GPUShaderStage.COMPUTE, buffer: { type: bufferTypes[letter] } }));
+    // Scopes are a stack of the device's: closed before anything else gets its turn.
     this.#device.pushErrorScope("validation");
     const layout = this.#device.createBindGroupLayout({ entries });
-    const module = this.#device.createShaderModule({ label: kernel.name, code });
+    const pipelineLayout = this.#device.createPipelineLayout({ bindGroupLayouts: [layout] });
+    const module = this.#device.createShaderModule({ label: kernel.name, code: sourceOf(kernel) });
+    const [error, info] = await Promise.all([this.#device.popErrorScope(), module.getCompilationInfo()]);
+    const problem = info.messages.find(({ type }) => type === "error");
+    if (problem) throw new DeviceError(`Cannot compile ${kernel.name}: ${describeProblem(kernel, problem)}`);
     const pipeline = await this.#device.createComputePipelineAsync({
       label: kernel.name,
-      layout: this.#device.createPipelineLayout({ bindGroupLayouts: [layout] }),
+      layout: pipelineLayout,
       compute: { module, entryPoint: "main", constants: { ...kernel.constants } },
     }).catch((error: Error) => error);
-    const error = await this.#device.popErrorScope();
     if (error || pipeline instanceof Error) {
       throw new DeviceError(`Cannot compile ${kernel.name} (${kernel.parts.join(" + ")}): ${error?.message ?? (pipeline as Error).message}`);
     }
@@ -77,6 +79,19 @@ export class Pipelines {
   }
 }
 
+function sourceOf({ parts, transform }: Kernel): string {
+  const sources = new Map(parts.map((part) => [part, shaders[part]]));
+  return transform?.(sources) ?? Array.from(sources, ([part, text]) => `// ${part}.wgsl\n${text}`).join("\n");
+}
+
+/** A compiler's message with the file, the line in it, and a caret under the place. */
+function describeProblem(kernel: Kernel, { message, lineNum, linePos }: GPUCompilationMessage): string {
+  const lines = sourceOf(kernel).split("\n"), line = lines[lineNum - 1] ?? "";
+  const begin = lines.slice(0, lineNum).findLastIndex((text) => kernel.parts.some((part) => text === `// ${part}.wgsl`));
+  const file = begin < 0 ? "the source" : lines[begin].slice("// ".length), cause = message.trim().split("\n")[0].replace(/^Shader '.*' parsing error: /, "");
+  return `${file}:${lineNum - begin - 1}:${linePos}: ${cause}\n  ${line}\n  ${" ".repeat(Math.max(0, linePos - 1))}^`;
+}
+
 function keyOf(kernel: Kernel): string {
-  return `${kernel.parts.join("+")} ${JSON.stringify(kernel.constants)}`;
+  return `${kernel.transform ? sourceOf(kernel) : kernel.parts.join("+")} ${kernel.access} ${JSON.stringify(kernel.constants)}`;
 }

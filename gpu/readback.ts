@@ -6,21 +6,27 @@
 
 /** A staging buffer that is read again and again. */
 export class Readback {
-  readonly #buffer: GPUBuffer;
   readonly bytes: number;
-  #blocking = true;
+  readonly #buffer: GPUBuffer;
+  #isBlocking = true;
 
-  private constructor(buffer: GPUBuffer, bytes: number) {
-    this.#buffer = buffer;
+  /** To be primed before the first read. */
+  constructor(device: GPUDevice, bytes: number) {
     this.bytes = bytes;
+    this.#buffer = device.createBuffer({ label: "readback", size: Math.ceil(bytes / 4) * 4, usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST });
   }
 
-  /** Maps the buffer once, which must have happened before `getMappedRange` may be called without awaiting. */
+  /** A primed one. */
   static async create(device: GPUDevice, bytes: number): Promise<Readback> {
-    const buffer = device.createBuffer({ size: Math.ceil(bytes / 4) * 4, usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST });
-    await buffer.mapAsync(GPUMapMode.READ);
-    buffer.unmap();
-    return new Readback(buffer, bytes);
+    const readback = new Readback(device, bytes);
+    await readback.prime();
+    return readback;
+  }
+
+  /** Maps the buffer once, without which `getMappedRange` aborts the process when nobody awaited the mapping. */
+  async prime(): Promise<void> {
+    await this.#buffer.mapAsync(GPUMapMode.READ);
+    this.#buffer.unmap();
   }
 
   /** Records the copy of `bytes` of `source` into this buffer. */
@@ -31,15 +37,16 @@ export class Readback {
   /** Waits for everything submitted and returns a copy of the first `bytes`. */
   async read(bytes: number): Promise<ArrayBuffer> {
     const mapped = this.#buffer.mapAsync(GPUMapMode.READ, 0, bytes);
-    if (this.#blocking) {
-      mapped.catch(() => {});
+    if (this.#isBlocking) {
+      mapped.catch(() => {}); // settles on its own, some milliseconds later
       try {
         return this.#take(bytes);
       } catch {
-        this.#blocking = false; // a runtime whose mapAsync does not block: await from now on
+        // A runtime whose mapAsync does not block, or a lost device: the promise knows which.
       }
     }
     await mapped;
+    this.#isBlocking = false;
     return this.#take(bytes);
   }
 

@@ -3,21 +3,27 @@
  *
  * @module
  */
-import { rowAlignment } from "../engine/backend.ts";
+import { DeviceError, rowAlignment } from "../engine/backend.ts";
 import type { Format } from "../engine/formats.ts";
 import { rowBytes } from "../engine/formats.ts";
 import type { Program, Weight } from "../engine/program.ts";
 import { Arena, type Range } from "./arena.ts";
 import type { Pipelines } from "./pipelines.ts";
 
-/** Formats with kernels: 16-byte units of a block of 32 values, and bytes of scales of a pair of blocks. */
+/**
+ * Formats with kernels: 16-byte units of a block of 32 values, and bytes of everything else (scales, minimums, high bits) of a pair of blocks.
+ * Those of the K formats are words of a super-block of four pairs: see their `weight_*.wgsl`.
+ */
 export const layouts = {
-  f32: { units: 8, scaleBytes: 0, pack: ["pack_float32"] },
-  f16: { units: 4, scaleBytes: 0, pack: ["pack_float16"] },
-  bf16: { units: 4, scaleBytes: 0, pack: ["pack_float16"] },
-  q8_0: { units: 2, scaleBytes: 4, pack: ["pack_q8_0"] },
-  q4_0: { units: 1, scaleBytes: 4, pack: ["pack_nibbles", "pack_q4_0"] },
-  q4_1: { units: 1, scaleBytes: 8, pack: ["pack_nibbles", "pack_q4_1"] },
+  f32: { units: 8, scaleBytes: 0, weight: ["weight_f32"], pack: ["pack_float32"] },
+  f16: { units: 4, scaleBytes: 0, weight: ["weight_f16"], pack: ["pack_float16"] },
+  bf16: { units: 4, scaleBytes: 0, weight: ["weight_bf16"], pack: ["pack_float16"] },
+  q8_0: { units: 2, scaleBytes: 4, weight: ["weight_q8_0"], pack: ["pack_q8_0"] },
+  q4_0: { units: 1, scaleBytes: 4, weight: ["weight_q4_0"], pack: ["pack_nibbles", "pack_q4_0"] },
+  q4_1: { units: 1, scaleBytes: 8, weight: ["weight_q4_1"], pack: ["pack_nibbles", "pack_q4_1"] },
+  q4_k: { units: 1, scaleBytes: 5, weight: ["weight_k", "weight_q4_k"], pack: ["pack_k", "pack_k_minimums", "pack_q4_k"] },
+  q5_k: { units: 1, scaleBytes: 13, weight: ["weight_k", "weight_q5_k"], pack: ["pack_k", "pack_k_minimums", "pack_q5_k"] },
+  q6_k: { units: 1, scaleBytes: 21, weight: ["weight_k", "weight_q6_k"], pack: ["pack_k", "pack_q6_k"] },
 } as const;
 
 /** A format the GPU multiplies with. */
@@ -71,6 +77,7 @@ export class WeightStore {
   #chunkInfo?: GPUBuffer;
   #pipelines?: Pipelines;
   #unfenced = 0;
+  readonly #fences: Promise<undefined>[] = [];
 
   constructor(program: Program, formats: ReadonlyMap<string, Format>, bindingBytes: number) {
     [this.#data, this.#scales, this.#vectors] = [new Arena(bindingBytes), new Arena(bindingBytes), new Arena(bindingBytes)];
@@ -132,7 +139,7 @@ export class WeightStore {
     const groupRows = half ? 16 : 32, groupData = (half ? pairs : blocks) * units * 512, groupScales = pairs * scaleBytes * groupRows;
     const unit = 32 * (rotary || 1), chunkRows = Math.floor(bindingBytes / groupData * groupRows / unit) * unit;
     if (chunkRows === 0) {
-      throw new RangeError(`Cannot place ${tensor}: ${unit} rows take ${unit / groupRows * groupData} bytes, a binding holds ${bindingBytes}`);
+      throw new DeviceError(`Cannot place ${tensor}: ${unit} rows take ${unit / groupRows * groupData} bytes, a binding holds ${bindingBytes}`);
     }
     const chunks: Chunk[] = [];
     for (let firstRow = 0; firstRow < rows; firstRow += chunkRows) {
@@ -144,9 +151,9 @@ export class WeightStore {
     this.#missing.set(tensor, rows);
   }
 
-  /** Bytes of device memory. */
+  /** Bytes of device memory, what is needed while loading included. */
   get bytes(): number {
-    return this.#data.bytes + this.#scales.bytes + this.#vectors.bytes;
+    return this.#data.bytes + this.#scales.bytes + this.#vectors.bytes + stagingBytes + 32;
   }
 
   allocate(device: GPUDevice, pipelines: Pipelines): void {
@@ -212,15 +219,21 @@ export class WeightStore {
     device.queue.submit([encoder.finish()]);
     this.#unfenced += bytes.length;
     if (this.#unfenced < fenceBytes) return;
-    device.queue.onSubmittedWorkDone(); // blocks while it is called: bounds the host memory that uploads in flight take
+    // Blocks while it is called, which bounds the host memory that uploads in flight take; the promise settles some milliseconds later.
+    this.#fences.push(device.queue.onSubmittedWorkDone());
     this.#unfenced = 0;
   }
 
-  /** @throws {TypeError} naming a tensor that was not written in full. */
-  finish(): void {
+  /**
+   * Waits for the last upload.
+   *
+   * @throws {TypeError} naming a tensor that was not written in full.
+   */
+  async finish(): Promise<void> {
     for (const [tensor, rows] of this.#missing) {
       if (rows !== 0) throw new TypeError(`Cannot use the model: ${tensor} lacks ${rows} rows`);
     }
+    await Promise.all([...this.#fences.splice(0), this.#device!.queue.onSubmittedWorkDone()]);
     this.#staging!.destroy();
     this.#chunkInfo!.destroy();
   }

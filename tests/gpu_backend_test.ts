@@ -20,6 +20,8 @@ interface Case {
   steps?: RandomSequence[][];
 }
 
+/** Whole super-blocks of 256 values in every row. */
+const wide = { hiddenSize: 256, intermediateSize: 256, numAttentionHeads: 4, headDim: 64 };
 const cases: Case[] = [
   {
     name: "f32, GQA 2, two sequences, then both one token further",
@@ -30,8 +32,12 @@ const cases: Case[] = [
   { name: "q8_0, odd heads", format: "q8_0", config: { headDim: 24, hiddenAct: "gelu_pytorch_tanh" } },
   { name: "q4_0, untied, relu, window", format: "q4_0", config: { tieWordEmbeddings: false, hiddenAct: "relu", slidingWindows: [0, 6] } },
   { name: "q4_1, GQA 8, head 128", format: "q4_1", config: { numAttentionHeads: 8, numKeyValueHeads: 1, headDim: 128 } },
+  { name: "q4_k, biases", format: "q4_k", config: { ...wide, attentionBias: true, mlpBias: true } },
+  { name: "q5_k", format: "q5_k", config: wide },
+  { name: "q6_k, untied", format: "q6_k", config: { ...wide, tieWordEmbeddings: false } },
   { name: "f16 cache, block size 1", cacheType: "f16", blockSize: 1 },
   { name: "bf16 cache, block size 64, 70 rows", cacheType: "bf16", blockSize: 64, steps: [[{ past: 0, fresh: 70 }], [{ past: 70, fresh: 3 }]] },
+  { name: "36 layers", config: { numHiddenLayers: 36, hiddenSize: 32, intermediateSize: 48, headDim: 8 } },
   { name: "widths that divide nothing", config: { hiddenSize: 50, intermediateSize: 37, headDim: 6, vocabSize: 131 } },
 ];
 

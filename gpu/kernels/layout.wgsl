@@ -6,9 +6,10 @@ fn unit_index(row: u32, block: u32, units: u32, v: u32) -> u32 {
   if (half_groups) { return (((row >> 4u) * ((blocks + 1u) >> 1u) + (block >> 1u)) * units + v) * 32u + (row & 15u) + 16u * (block & 1u); }
   return (((row >> 5u) * blocks + block) * units + v) * 32u + (row & 31u);
 }
-// A word of two f16, for blocks 2 * pair and 2 * pair + 1.
-fn scale_index(row: u32, pair: u32) -> u32 {
-  let pairs = (blocks + 1u) >> 1u;
-  if (half_groups) { return ((row >> 4u) * pairs + pair) * 16u + (row & 15u); }
-  return ((row >> 5u) * pairs + pair) * 32u + (row & 31u);
+// Of the words that a row has beside its units, `slots` of them, number `slot`.
+fn slot_index(row: u32, slot: u32, slots: u32) -> u32 {
+  if (half_groups) { return ((row >> 4u) * slots + slot) * 16u + (row & 15u); }
+  return ((row >> 5u) * slots + slot) * 32u + (row & 31u);
 }
+// A word of two f16, for blocks 2 * pair and 2 * pair + 1.
+fn scale_index(row: u32, pair: u32) -> u32 { return slot_index(row, pair, (blocks + 1u) >> 1u); }
