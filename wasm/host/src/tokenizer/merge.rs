@@ -3,8 +3,10 @@ use super::vocabulary::{Pair, Vocabulary, NO_PAIR, NO_RANK};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-/// Longest piece whose lowest rank is found by looking at all of them: positions fit the low 8 bits of a key.
+/// Longest window whose lowest rank is found by looking at all of them: positions fit the low 8 bits of a key.
 const SCAN: usize = 256;
+/// Bytes at the end of a window whose tokens are not taken.
+const OVERLAP: usize = 64;
 const POSITION_BITS: u32 = 8;
 /// Key that no merge has.
 const NEVER: u32 = u32::MAX;
@@ -24,6 +26,10 @@ pub struct Merger {
 
 impl Merger {
     /// Appends the tokens of `text[start..end]`, whose every byte is a token. `text` has its padding.
+    ///
+    /// A long piece is done window by window. Tokens are right if each two neighbours are what their own text becomes: a merge across their border
+    /// would be the lowest of the two as well as of the whole. So a window's tokens up to some token may be followed by those of a window that begins
+    /// with the same token.
     pub fn merge(
         &mut self,
         vocabulary: &Vocabulary,
@@ -32,6 +38,60 @@ impl Merger {
         end: usize,
         out: &mut Vec<u32>,
     ) {
+        let mut at = start;
+        let mut size = SCAN;
+        self.run(vocabulary, text, at, end.min(at + size));
+        while at + size < end {
+            let kept = out.len();
+            let cut = self.last_start(size - OVERLAP);
+            let length = self.lengths[cut];
+            self.emit(cut, out);
+            self.run(vocabulary, text, at + cut, end.min(at + cut + SCAN));
+            if cut > 0 && self.lengths[0] == length {
+                at += cut;
+                size = SCAN;
+            } else {
+                // The end of the window was too near: what comes after it counts.
+                out.truncate(kept);
+                size *= 2;
+                self.run(vocabulary, text, at, end.min(at + size));
+            }
+        }
+        self.emit(self.ids.len(), out);
+    }
+
+    /// Where the last token begins that does not begin after `limit`.
+    fn last_start(&self, limit: usize) -> usize {
+        let mut last = 0;
+        let mut i = 0;
+        while i <= limit && i < self.lengths.len() {
+            last = i;
+            i += self.lengths[i] as usize;
+        }
+        last
+    }
+
+    /// Appends the tokens that begin before `limit`.
+    fn emit(&self, limit: usize, out: &mut Vec<u32>) {
+        let mut i = 0;
+        while i < limit {
+            out.push(self.ids[i]);
+            i += self.lengths[i] as usize;
+        }
+    }
+
+    /// Merges one window.
+    fn run(&mut self, vocabulary: &Vocabulary, text: &[u8], start: usize, end: usize) {
+        self.prepare(vocabulary, text, start, end);
+        if end - start <= SCAN && vocabulary.merge_count() < 1 << (32 - POSITION_BITS) {
+            self.merge_by_scan(vocabulary, text, start);
+        } else {
+            self.merge_by_heap(vocabulary, text, start);
+        }
+    }
+
+    /// One symbol a byte.
+    fn prepare(&mut self, vocabulary: &Vocabulary, text: &[u8], start: usize, end: usize) {
         let length = end - start;
         self.ids.clear();
         self.ids.extend(
@@ -51,16 +111,6 @@ impl Merger {
                 .map(|pair| vocabulary.byte_pair(pair[0], pair[1])),
         );
         self.pairs.push(NO_PAIR);
-        if length <= SCAN && vocabulary.merge_count() < 1 << (32 - POSITION_BITS) {
-            self.merge_by_scan(vocabulary, text, start);
-        } else {
-            self.merge_by_heap(vocabulary, text, start);
-        }
-        let mut i = 0;
-        while i < length {
-            out.push(self.ids[i]);
-            i += self.lengths[i] as usize;
-        }
     }
 
     fn merge_by_scan(&mut self, vocabulary: &Vocabulary, text: &[u8], start: usize) {
@@ -165,4 +215,136 @@ fn minimum(keys: &[u32]) -> u32 {
         }
     }
     lanes.into_iter().min().unwrap_or(NEVER)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::vocabulary::PADDING;
+    use super::*;
+
+    struct Random(u64);
+
+    impl Random {
+        fn below(&mut self, limit: usize) -> usize {
+            self.0 = self
+                .0
+                .wrapping_mul(6364136223846793005)
+                .wrapping_add(1442695040888963407);
+            (self.0 >> 33) as usize % limit
+        }
+    }
+
+    /// Letters a to c and `count` tokens that random merges make.
+    fn vocabulary(random: &mut Random, count: usize) -> (Vocabulary, Vec<(String, String)>) {
+        let mut tokens: Vec<String> = ["a", "b", "c"].map(String::from).into();
+        let mut merges = Vec::new();
+        while merges.len() < count {
+            let pair = (
+                tokens[random.below(tokens.len())].clone(),
+                tokens[random.below(tokens.len())].clone(),
+            );
+            let made = pair.0.clone() + &pair.1;
+            if made.len() <= 24 && !tokens.contains(&made) {
+                tokens.push(made);
+                merges.push(pair);
+            }
+        }
+        // Ranks in another order than the tokens they need.
+        for i in (1..merges.len()).rev() {
+            if random.below(4) == 0 {
+                merges.swap(i, i - 1);
+            }
+        }
+        let mut made = Vocabulary::new(tokens.join("\0").as_bytes());
+        let lines: Vec<String> = merges
+            .iter()
+            .map(|(left, right)| format!("{left} {right}"))
+            .collect();
+        made.set_merges(lines.join("\0").as_bytes()).unwrap();
+        (made, merges)
+    }
+
+    /// By the book: the merge of lowest rank, the leftmost of equals, again and again.
+    fn oracle(merges: &[(String, String)], text: &str) -> Vec<String> {
+        let mut symbols: Vec<String> = text.chars().map(String::from).collect();
+        loop {
+            let rank = |i: usize| {
+                merges
+                    .iter()
+                    .position(|(left, right)| *left == symbols[i] && *right == symbols[i + 1])
+            };
+            let lowest = (0..symbols.len().saturating_sub(1))
+                .filter_map(|i| rank(i).map(|rank| (rank, i)))
+                .min();
+            let Some((_, i)) = lowest else {
+                return symbols;
+            };
+            let right = symbols.remove(i + 1);
+            symbols[i] += &right;
+        }
+    }
+
+    fn merged(vocabulary: &Vocabulary, text: &str) -> Vec<String> {
+        let padded = [text.as_bytes(), &[0; PADDING]].concat();
+        let mut ids = Vec::new();
+        Merger::default().merge(vocabulary, &padded, 0, text.len(), &mut ids);
+        ids.iter()
+            .map(|&id| String::from_utf8(vocabulary.token(id).to_vec()).unwrap())
+            .collect()
+    }
+
+    #[test]
+    fn merges_as_the_book_says() {
+        let mut random = Random(1);
+        for round in 0..40 {
+            let (vocabulary, merges) = vocabulary(&mut random, 2 + round);
+            for length in [1, 2, 3, 10, 60, 255, 256, 257, 330, 700] {
+                let letters = 1 + random.below(3);
+                let text: String = (0..length)
+                    .map(|_| ['a', 'b', 'c'][random.below(letters)])
+                    .collect();
+                assert_eq!(
+                    merged(&vocabulary, &text),
+                    oracle(&merges, &text),
+                    "{merges:?}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn windows_give_way_to_long_tokens() {
+        // Tokens of 2, 4, ... 512 letters: two windows of 256 never agree.
+        let tokens: Vec<String> = (0..10).map(|i| "a".repeat(1 << i)).collect();
+        let merges: Vec<String> = tokens[..9]
+            .iter()
+            .map(|token| format!("{token} {token}"))
+            .collect();
+        let mut vocabulary = Vocabulary::new(tokens.join("\0").as_bytes());
+        vocabulary.set_merges(merges.join("\0").as_bytes()).unwrap();
+        let lengths: Vec<usize> = merged(&vocabulary, &"a".repeat(3000))
+            .iter()
+            .map(String::len)
+            .collect();
+        assert_eq!(lengths, [512, 512, 512, 512, 512, 256, 128, 32, 16, 8]);
+    }
+
+    #[test]
+    fn heap_and_scan_agree() {
+        let mut random = Random(2);
+        for _ in 0..20 {
+            let (vocabulary, _) = vocabulary(&mut random, 30);
+            let text: String = (0..200).map(|_| ['a', 'b', 'c'][random.below(3)]).collect();
+            let padded = [text.as_bytes(), &[0; PADDING]].concat();
+            let mut merger = Merger::default();
+            merger.run(&vocabulary, &padded, 0, text.len());
+            let mut by_scan = Vec::new();
+            merger.emit(text.len(), &mut by_scan);
+            merger.prepare(&vocabulary, &padded, 0, text.len());
+            merger.merge_by_heap(&vocabulary, &padded, 0);
+            let mut by_heap = Vec::new();
+            merger.emit(text.len(), &mut by_heap);
+            assert_eq!(by_scan, by_heap);
+        }
+    }
 }
