@@ -12,6 +12,8 @@ const BINARY = /\.(safetensors|gguf|gz|bin|png|wasm)$/;
 const MACHINE_PATH = /(?<![\w.~-])\/(?:work|root|home|tmp|Users)\/[\w.-]+/;
 /** A host that serves packages; clients know it already. */
 const REGISTRY_HOST = /\b(?:registry\.npmjs|registry\.yarnpkg|(?:index|static)\.crates|files\.pythonhosted)\.\w+/;
+/** Work that was left lying about; it belongs into an issue. */
+const LEFT_OVER = /\b(?:TO[D]O|FIX[M]E|XX[X]|HAC[K])\b/;
 
 /**
  * What is wrong with one file.
@@ -27,6 +29,7 @@ export function complaints(path: string, text: string): string[] {
   lines.forEach((line, i) => {
     const at = `${path}:${i + 1}`;
     if (path.endsWith(".wgsl") && line.includes("${")) found.push(`${at}: shader text is not a template: use override or another part`);
+    if (/\.(ts|rs|wgsl)$/.test(path) && !generated && LEFT_OVER.test(line)) found.push(`${at}: ${LEFT_OVER.exec(line)![0]}: finish it, or file an issue`);
     if (!generated && MACHINE_PATH.test(line)) found.push(`${at}: names a folder of one machine: ${MACHINE_PATH.exec(line)![0]}`);
     if (!generated && REGISTRY_HOST.test(line)) found.push(`${at}: names a registry's host: ${REGISTRY_HOST.exec(line)![0]}`);
   });
