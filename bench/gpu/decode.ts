@@ -137,7 +137,7 @@ for (const format of args.format.split(",") as Format[]) {
           Math.sqrt(a / slow.length).toFixed(4)
         } rms; argmax ${argmax(slow)} ${argmax(fast)}`,
       );
-      let t = performance.now();
+      const t = performance.now();
       for (let i = 0; i < 4; i++) await executable.execute(batch([token], past));
       console.log(`  one dispatch a step: ${((performance.now() - t) / 4).toFixed(2)} ms a token`);
     }

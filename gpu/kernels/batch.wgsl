@@ -4,4 +4,5 @@ struct Batch {
   outputs: u32,
   sequences: u32,
   blocks_per_sequence: u32,
+  slices: u32, // parts into which attention_rows.wgsl cuts a context
 }

@@ -35,6 +35,17 @@ fn store(at: u32, o: u32, sum: f32) {
   }
 }
 
+// Stores gate and up of output o at once; the biases of up follow those of gate, `gated` of each.
+fn store_gated(at: u32, o: u32, gated: u32, gate_sum: f32, up_sum: f32) {
+  var gate = gate_sum;
+  var up = up_sum;
+  if (has_bias) {
+    gate += bias[bias_first + o];
+    up += bias[bias_first + gated + o];
+  }
+  out[at] = activate(gate) * up;
+}
+
 // Biases keep the checkpoint's order: output 2i of a reordered head is value i, output 2i + 1 value i + head_dim / 2.
 fn bias_index(o: u32) -> u32 {
   if (rotary == 0u) { return o; }

@@ -46,6 +46,7 @@ var<private> thread: u32;
 var<private> lane: u32;
 var<private> slice: u32;
 var<private> phase: u32;
+var<private> squares: f32;   // this lane's share of the residual's sum of squares, in subgroup 0
 var<private> position: u32;
 var<private> slot: u32;      // where this token's K and V go
 var<private> turn: vec2<f32>; // cos and sin for the first row of q and k that this thread finishes
@@ -60,11 +61,10 @@ fn normed_slot() -> u32 { return (hidden + heads * head_dim) / 16u; }
 fn gated_slot() -> u32 { return (2u * hidden + heads * head_dim) / 16u; }
 fn best_slot() -> u32 { return gated_slot() + intermediate / 16u; }
 
-// Says that this workgroup has written its share of the phase before.
+// Says that this workgroup has written its share of the phase before. Workgroup memory is left to the barrier in `wait`.
 fn arrive() {
   phase += 1u;
   storageBarrier();
-  workgroupBarrier();
   if (thread == 0u) { atomicAdd(&counters[0], 1u); }
 }
 // Waits for all others. Gives up after a while: a workgroup that is not resident never comes, and the host must learn of it; once one gives up, all do.
@@ -84,29 +84,35 @@ fn wait() {
   workgroupBarrier();
 }
 
-// Brings `count` slots of input into workgroup memory and, where the input is not normalised yet, computes 1 / rms of the residual.
+// Brings `count` slots of input into workgroup memory and, where the input is not normalised yet, fetches the residual's sums of squares.
 fn stage(slot: u32, count: u32, norm: bool) {
-  var squares = 0.0;
-  if (norm && thread < 32u) { // entries past the last workgroup's are zero
-    let at = squares_at() + thread;
+  if (norm && slice == 0u) { // entries past the last workgroup's are zero
+    let at = squares_at() + lane;
     squares = float_at(at) + float_at(at + 32u) + float_at(at + 64u) + float_at(at + 96u) + float_at(at + 128u);
   }
   for (var i = thread; i < count * slot_units; i += threads) { staged[i] = act[slot * slot_units + i]; }
   if (slot_scales) {
     for (var i = thread; i < count; i += threads) { staged_scales[i] = act_scales[slot + i]; }
   }
-  if (norm && thread < 32u) {
-    let sum = subgroupAdd(squares);
-    if (thread == 0u) { inverse_rms = inverseSqrt(sum / f32(hidden) + eps); }
-  }
   workgroupBarrier();
+}
+
+// The second half of a norm, once there is time for it; a barrier must follow before anybody reads inverse_rms.
+fn normalize() {
+  if (slice == 0u) {
+    let sum = subgroupAdd(squares);
+    if (lane == 0u) { inverse_rms = inverseSqrt(sum / f32(hidden) + eps); }
+  }
 }
 
 // The sum over the subgroups of what round `round` left for this lane.
 fn over_slices(round: u32) -> f32 {
   let at = round * threads + lane;
-  return partial[at] + partial[at + 32u] + partial[at + 64u] + partial[at + 96u] + partial[at + 128u] + partial[at + 160u] + partial[at + 192u] + partial[at + 224u] +
-    partial[at + 256u] + partial[at + 288u] + partial[at + 320u] + partial[at + 352u] + partial[at + 384u] + partial[at + 416u] + partial[at + 448u] + partial[at + 480u];
+  let a = (partial[at] + partial[at + 32u]) + (partial[at + 64u] + partial[at + 96u]);
+  let b = (partial[at + 128u] + partial[at + 160u]) + (partial[at + 192u] + partial[at + 224u]);
+  let c = (partial[at + 256u] + partial[at + 288u]) + (partial[at + 320u] + partial[at + 352u]);
+  let d = (partial[at + 384u] + partial[at + 416u]) + (partial[at + 448u] + partial[at + 480u]);
+  return (a + b) + (c + d);
 }
 
 // The next norm's weight for this workgroup's residual values; to be loaded early, for it is far away.

@@ -1,18 +1,15 @@
 // Attention of one row, split over the context: workgroup = (KV head, context slice); its 16 subgroups are query heads x parts of the slice; 16 lanes of 8
 // values read one key, two keys at once. The slice of a KV head that finishes last combines all of them, so that no further grid barrier is needed.
-override max_slices: u32; // workgroups / kv_heads
-
 fn attend_W(layer: u32, cache_at: u32, window: u32) {
   let group_heads = heads / kv_heads; // query heads of a KV head: 1, 2, 4, 8 or 16
   let parts = slices / group_heads;
   let visible = position + 1u;
   let first_key = select(0u, visible - window, window > 0u && visible > window);
   let keys = visible - first_key;
-  let count = min(max(keys / 256u, 1u) * 8u, max_slices); // context slices, 8 of them are combined at a time
-  let kv_head = wg / count;
-  let part_of_context = wg % count;
+  let kv_head = wg / context_slices;
+  let part_of_context = wg % context_slices;
   let on = kv_head < kv_heads;
-  let each = (keys + count - 1u) / count;
+  let each = (keys + context_slices - 1u) / context_slices;
   let start = first_key + min(part_of_context * each, keys);
   let end = min(start + each, visible);
   let head = kv_head * group_heads + slice % group_heads;
@@ -92,61 +89,7 @@ fn attend_W(layer: u32, cache_at: u32, window: u32) {
   }
   workgroupBarrier();
   if (on) {
-    for (var i = thread; i < group_heads * head_dim; i += threads) {
-      let h = i / head_dim;
-      let d = i % head_dim;
-      var most = -1e30;
-      for (var s = h; s < slices; s += group_heads) { most = max(most, partial[s]); }
-      var total = 0.0;
-      var sum = 0.0;
-      for (var s = h; s < slices; s += group_heads) {
-        let e = exp(partial[s] - most);
-        total += partial[16u + s] * e;
-        sum += partial[64u + s * head_dim + d] * e;
-      }
-      let b = partials_at() + ((kv_head * group_heads + h) * max_slices + part_of_context) * 132u;
-      floats[(b + d) >> 2u][d & 3u] = sum;
-      if (d == 0u) { floats[(b + head_dim) >> 2u] = vec4<f32>(most, total, 0.0, 0.0); }
-    }
+    for (var i = thread; i < group_heads * head_dim; i += threads) { leave_part(kv_head * group_heads + i / head_dim, part_of_context, i / head_dim, group_heads, i % head_dim); }
   }
-  storageBarrier();
-  workgroupBarrier();
-  if (thread == 0u && on) { order = atomicAdd(&counters[16u + kv_head], 1u); }
-  workgroupBarrier();
-  if (on && order == count - 1u) {
-    for (var i = thread; i < group_heads * head_dim; i += threads) {
-      let d = i % head_dim;
-      let b = partials_at() + (kv_head * group_heads + i / head_dim) * max_slices * 132u;
-      var all = vec3<f32>(-1e30, 0.0, 0.0);
-      for (var s = 0u; s < count; s += 8u) {
-        let a0 = slice_at(b, s, count, d);
-        let a1 = slice_at(b, s + 1u, count, d);
-        let a2 = slice_at(b, s + 2u, count, d);
-        let a3 = slice_at(b, s + 3u, count, d);
-        let a4 = slice_at(b, s + 4u, count, d);
-        let a5 = slice_at(b, s + 5u, count, d);
-        let a6 = slice_at(b, s + 6u, count, d);
-        let a7 = slice_at(b, s + 7u, count, d);
-        all = joined(all, joined(joined(joined(a0, a1), joined(a2, a3)), joined(joined(a4, a5), joined(a6, a7))));
-      }
-      emit(all.z / all.y, attended_slot() + (kv_head * group_heads * head_dim + i) / 16u, true);
-    }
-    if (thread == 0u) { atomicStore(&counters[16u + kv_head], 0u); }
-  }
-}
-
-// Where a token's K and V lie.
-fn slot_of(at: u32) -> u32 { return (block_table[at >> block_shift] << block_shift) + (at & ((1u << block_shift) - 1u)); }
-
-// Largest score, sum of weights and value of one dimension that a context slice left; nothing past the last one.
-fn slice_at(base: u32, s: u32, count: u32, d: u32) -> vec3<f32> {
-  let at = base + min(s, count - 1u) * 132u;
-  let ends = floats[(at + head_dim) >> 2u];
-  return vec3<f32>(select(-1e30, ends.x, s < count), ends.y, float_at(at + d));
-}
-fn joined(a: vec3<f32>, b: vec3<f32>) -> vec3<f32> {
-  let most = max(a.x, b.x);
-  let ea = exp(a.x - most);
-  let eb = exp(b.x - most);
-  return vec3<f32>(most, a.y * ea + b.y * eb, a.z * ea + b.z * eb);
+  combine(kv_head);
 }

@@ -40,6 +40,7 @@ fn head_W() {
     if (i % steps == 0u) {
       partial[(round & 1u) * threads + thread] = sum;
       sum = 0.0;
+      if (round == 0u) { normalize(); }
       workgroupBarrier();
       let row = 32u * (wg + round * workgroups) + lane;
       if (slice == (round & 15u) && row < vocab) {

@@ -22,6 +22,7 @@ fn sweep_full_W(base: vec2<u32>, scale: vec2<u32>, two: bool, rounds: u32, group
     }
     now = next;
   }
+  if (norm) { normalize(); }
   workgroupBarrier();
 }
 fn full_at_W(i: u32, base: vec2<u32>, scale: vec2<u32>, two: bool, groups: u32, pairs: u32, steps: u32) -> Full {

@@ -1,5 +1,5 @@
 // 8 f32 weights.
-fn load_eight(row: u32, eighth: u32) -> Weights {
+fn load_eight(row: u32, eighth: u32) -> Eight {
   let unit = (2u * eighth) & 7u;
-  return Weights(bitcast<vec4<f32>>(weights[unit_index(row, eighth >> 2u, 8u, unit)]), bitcast<vec4<f32>>(weights[unit_index(row, eighth >> 2u, 8u, unit + 1u)]));
+  return Eight(bitcast<vec4<f32>>(weights[unit_index(row, eighth >> 2u, 8u, unit)]), bitcast<vec4<f32>>(weights[unit_index(row, eighth >> 2u, 8u, unit + 1u)]));
 }
