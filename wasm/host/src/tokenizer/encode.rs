@@ -238,7 +238,7 @@ impl Tables {
                     &mut |text, start, end, origin| {
                         let first = ids.len();
                         pieces.encode(vocabulary, text, start, end, ids);
-                        self.locate(&text[start..end], start, origin, &ids[first..], spans);
+                        self.locate(start, origin, &ids[first..], spans);
                     },
                 ),
                 (Some(token), spans) => {
@@ -284,32 +284,13 @@ impl Tables {
         }
     }
 
-    /// Tokens of a piece lie one after the other, but for bytes that the vocabulary lacks.
-    fn locate(
-        &self,
-        piece: &[u8],
-        start: usize,
-        origin: Origin,
-        ids: &[u32],
-        spans: &mut Vec<(u32, u32)>,
-    ) {
-        let mut kept = piece
-            .iter()
-            .enumerate()
-            .filter(|(_, &byte)| self.vocabulary.byte_id(byte) != NO_TOKEN)
-            .map(|(i, _)| i);
+    /// Tokens of a piece lie one after the other. Bytes that the vocabulary lacks are not counted, in Hugging Face's tokenizers neither.
+    fn locate(&self, start: usize, origin: Origin, ids: &[u32], spans: &mut Vec<(u32, u32)>) {
+        let mut at = start;
         for &id in ids {
-            let length = self.vocabulary.token(id).len();
-            let first = kept.next().unwrap_or(piece.len());
-            let last = if length > 1 {
-                kept.nth(length - 2).unwrap_or(piece.len())
-            } else {
-                first
-            };
-            spans.push((
-                origin.position(start + first) as u32,
-                origin.position(start + last + 1) as u32,
-            ));
+            let end = at + self.vocabulary.token(id).len();
+            spans.push((origin.position(at) as u32, origin.position(end) as u32));
+            at = end;
         }
     }
 }

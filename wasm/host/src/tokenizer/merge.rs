@@ -5,8 +5,10 @@ use std::collections::BinaryHeap;
 
 /// Longest window whose lowest rank is found by looking at all of them: positions fit the low 8 bits of a key.
 const SCAN: usize = 256;
+/// Bytes of a window of a long piece, at first: looking for the lowest rank costs less in a short one.
+const WINDOW: usize = 128;
 /// Bytes at the end of a window whose tokens are not taken.
-const OVERLAP: usize = 64;
+const OVERLAP: usize = 32;
 const POSITION_BITS: u32 = 8;
 /// Key that no merge has.
 const NEVER: u32 = u32::MAX;
@@ -39,17 +41,22 @@ impl Merger {
         out: &mut Vec<u32>,
     ) {
         let mut at = start;
-        let mut size = SCAN;
+        let mut size = WINDOW;
         self.run(vocabulary, text, at, end.min(at + size));
         while at + size < end {
             let kept = out.len();
             let cut = self.last_start(size - OVERLAP);
             let length = self.lengths[cut];
             self.emit(cut, out);
-            self.run(vocabulary, text, at + cut, end.min(at + cut + SCAN));
+            self.run(
+                vocabulary,
+                text,
+                at + cut,
+                end.min(at + cut + size.min(SCAN)),
+            );
             if cut > 0 && self.lengths[0] == length {
                 at += cut;
-                size = SCAN;
+                size = size.min(SCAN);
             } else {
                 // The end of the window was too near: what comes after it counts.
                 out.truncate(kept);
