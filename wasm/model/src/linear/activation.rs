@@ -49,7 +49,7 @@ impl Activation {
                     0.5 * x[i] * (1.0 + ((1.0 - e[i]) / (1.0 + e[i])).copysign(u[i]))
                 })
             }
-            Activation::Relu => x.map(|x| x.max(0.0)),
+            Activation::Relu => x.map(|x| if x < 0.0 { 0.0 } else { x }),
         }
     }
 }

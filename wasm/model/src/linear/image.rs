@@ -83,14 +83,14 @@ pub unsafe fn write_row<V: Vector>(
 unsafe fn quantize<V: Vector>(x: *const u8) -> (f32, [V; 2]) {
     // SAFETY: the caller gives 32 floats.
     let values: [V; 8] = core::array::from_fn(|i| unsafe { V::load(x.add(16 * i)) });
+    // Magnitudes are ordered as their bits are, NaN above all: it must not vanish.
     let mut peak = values[0].abs_f32();
     for value in &values[1..] {
-        peak = peak.max_f32(value.abs_f32());
+        peak = peak.max_i32(value.abs_f32());
     }
     peak = peak
-        .lane::<0>()
-        .max_f32(peak.lane::<1>())
-        .max_f32(peak.lane::<2>().max_f32(peak.lane::<3>()));
+        .max_i32(peak.lane::<1>())
+        .max_i32(peak.lane::<2>().max_i32(peak.lane::<3>()));
     let mut lanes = [0.0f32; 4];
     // SAFETY: 16 bytes.
     unsafe { peak.store(lanes.as_mut_ptr() as *mut u8) };

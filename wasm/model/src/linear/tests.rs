@@ -312,6 +312,24 @@ fn extreme_values() {
 }
 
 #[test]
+fn not_a_number_does_not_vanish() {
+    for format in Format::ALL {
+        let cols = 256;
+        let src = random_weight(format, 16, cols, &mut Random(6));
+        let packed = packed(format, &src, 16, cols);
+        for at in [0, 5, 100, 255] {
+            let mut x = vec![0.5; cols];
+            x[at] = f32::NAN;
+            for &int8 in modes(format) {
+                assert!(multiply(&packed.part, &x, int8, 1, 0)
+                    .iter()
+                    .all(|x| x.is_nan()));
+            }
+        }
+    }
+}
+
+#[test]
 fn epilogues_and_bias() {
     let mut random = Random(5);
     for (outputs, rows) in [(5, 1), (16, 3), (37, 6)] {

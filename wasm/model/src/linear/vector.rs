@@ -53,6 +53,7 @@ pub trait Vector: Copy {
     fn shr_u16<const N: u32>(self) -> Self;
     fn add_i16(self, other: Self) -> Self;
     fn add_i32(self, other: Self) -> Self;
+    fn max_i32(self, other: Self) -> Self;
     /// `self` sixteen i8, `other` sixteen values of 0..=127: products summed in pairs, eight i16.
     fn dot_u7(self, other: Self) -> Self;
     /// Products of eight i16 summed in pairs, four i32.
@@ -74,7 +75,6 @@ pub trait Vector: Copy {
     /// Four f32 to the nearest i32, ties to even.
     fn to_i32(self) -> Self;
     fn mul_f32(self, other: Self) -> Self;
-    fn max_f32(self, other: Self) -> Self;
     fn abs_f32(self) -> Self;
     /// `self * by + plus`, rounded once in relaxed builds and twice in others.
     fn madd(self, by: Self, plus: Self) -> Self;

@@ -127,8 +127,8 @@ impl Vector for [u32; 4] {
     fn mul_f32(self, other: Self) -> Self {
         floats(self, other, |a, b| a * b)
     }
-    fn max_f32(self, other: Self) -> Self {
-        floats(self, other, |a, b| if a < b { b } else { a })
+    fn max_i32(self, other: Self) -> Self {
+        from_fn(|i| (self[i] as i32).max(other[i] as i32) as u32)
     }
     fn abs_f32(self) -> Self {
         self.map(|lane| lane & 0x7fff_ffff)

@@ -136,8 +136,8 @@ impl Vector for v128 {
         f32x4_mul(self, other)
     }
     #[inline(always)]
-    fn max_f32(self, other: Self) -> Self {
-        f32x4_pmax(self, other)
+    fn max_i32(self, other: Self) -> Self {
+        i32x4_max(self, other)
     }
     #[inline(always)]
     fn abs_f32(self) -> Self {
