@@ -4,8 +4,8 @@
 //! vector is an output row, so nothing is ever added across lanes:
 //!
 //! ```text
-//! float32   Packed::multiply
-//! int8      quantized::few (rows), quantized::matmul    -> sums [rows][GROUP] -> epilogue -> out
+//! float32   float::Packed::multiply             }
+//! int8      quantized::few, quantized::matmul   } -> sums [rows][GROUP] -> epilogue -> out
 //! ```
 //!
 //! Results are batch-invariant: an output element is made by the same operations in the same order, whatever `rows` is, whichever tile it
@@ -265,7 +265,7 @@ unsafe fn multiply_int8<W: Quantized>(job: &Job) {
     let panel = panel(input_bytes(1, cols));
     // SAFETY: groups and panels are inside what the caller of `linear` promised.
     unsafe {
-        let sums = job.scratch as *mut core::primitive::f32;
+        let sums = job.scratch as *mut f32;
         let strips = job.scratch.add(SUMS_BYTES);
         for row in (0..job.rows).step_by(panel) {
             let rows = panel.min(job.rows - row);
@@ -289,8 +289,8 @@ unsafe fn multiply_float<W: Packed>(job: &Job) {
     let panel = panel(cols * 4);
     // SAFETY: groups and panels are inside what the caller of `linear` promised.
     unsafe {
-        let sums = job.scratch as *mut core::primitive::f32;
-        let strip = job.scratch.add(SUMS_BYTES) as *mut core::primitive::f32;
+        let sums = job.scratch as *mut f32;
+        let strip = job.scratch.add(SUMS_BYTES) as *mut f32;
         for row in (0..job.rows).step_by(panel) {
             let rows = panel.min(job.rows - row);
             let x = job.x.add(row * cols);
