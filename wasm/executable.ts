@@ -18,7 +18,7 @@ export class WasmExecutable implements Executable {
   readonly #layout: Layout;
   readonly #crew: Crew;
   /** The memories, or null where the worker keeps them to itself. */
-  readonly #memories: readonly WebAssembly.Memory[] | null;
+  #memories: readonly WebAssembly.Memory[] | null;
   /** For each tensor which sets of {@link rowAlignment} rows are there. */
   readonly #written = new Map<string, Uint8Array>();
   /** Which half of the mailbox the next rows go to, while the workers pack the other. */
@@ -158,5 +158,6 @@ export class WasmExecutable implements Executable {
 
   close(): void {
     this.#crew.close();
+    this.#memories = null; // the workers' are gone with them
   }
 }

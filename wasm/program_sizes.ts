@@ -66,7 +66,8 @@ export class ProgramSizes {
     this.private = aligned(most([{ group: 1, dim: 4 }, ...heads].map(({ group, dim }) => sizes.private_bytes(cols, group, dim))));
     this.partials = most(heads.map(({ group, dim }) => sizes.partial_bytes(threads, maxContext, group, dim) >>> 0));
     this.prepared = options.activations === "int8" ? this.#ask("int8 activations", rows * cols, () => sizes.prepared_bytes(rows, cols)) : 0;
-    this.normalized = aligned(4 * rows * cols);
+    const normalized = program.steps.filter((step) => "norm" in operandsOf(step)).map((step) => matrixOf(step)!.cols);
+    this.normalized = aligned(4 * rows * most(normalized));
     this.staging = aligned(Math.max(rowAlignment * row, 1 << 18));
     this.parcel = aligned(Math.max(threads * rowAlignment * row, 1 << 20));
     const logits = model.build === "simd" ? this.buffer(program.logits) : 0;

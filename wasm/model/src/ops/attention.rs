@@ -142,6 +142,7 @@ fn slices(keys: Range<usize>) -> Range<usize> {
 /// # Safety
 /// Pointers cover the shapes of [`Attention`], block tables the contexts, and K and V of every visible key are stored.
 /// All threads of the team call it.
+#[inline(never)]
 pub unsafe fn attention<V: Lanes, E: Element>(
     team: &Team,
     work: &Workspace,

@@ -19,6 +19,7 @@ pub struct RopeStore<E> {
 ///
 /// # Safety
 /// Pointers cover those shapes and every slot is the cache's. All threads of the team call it.
+#[inline(never)]
 pub unsafe fn rope_store<V: Lanes, E: Element>(team: &Team, batch: &Batch, op: &RopeStore<E>) {
     let (dim, kv_heads) = (op.cache.head_dim, op.cache.kv_heads);
     let stride = (op.heads + 2 * kv_heads) * dim;
