@@ -5,7 +5,7 @@ set -euo pipefail
 
 wasm_bindgen_version=0.2.130 # equal to the crate's in wasm/*/Cargo.toml
 
-# Debian builds this Rust for Firefox and Chromium; it brings std's sources, from which threads need std rebuilt with atomics.
+# Debian builds this Rust for Firefox and Chromium; std for wasm32 is built from its sources below.
 if ! [ -x /usr/bin/rustc ] || ! [ -d /usr/lib/rustlib/src ] || ! command -v wasm-ld >/dev/null; then
   apt-get update -qq
   DEBIAN_FRONTEND=noninteractive apt-get install -y -qq rustc-web cargo-web rust-web-src lld >/dev/null
