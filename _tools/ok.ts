@@ -35,6 +35,8 @@ const stages: readonly Stage[] = [
   { name: "docs", command: ["deno", "doc", "--lint", "mod.ts", "cli/main.ts"] },
   { name: "package", command: ["deno", "publish", "--dry-run", "--allow-dirty"] },
   { name: "tests", command: ["deno", "task", "test"] },
+  { name: "host format", command: ["cargo", "fmt", "--check"], folder: "wasm/host/" },
+  { name: "model format", command: ["cargo", "fmt", "--check"], folder: "wasm/model/" },
   { name: "host crate", command: ["cargo", "test", "--locked"], folder: "wasm/host/" },
   { name: "model crate", command: ["cargo", "test", "--locked"], folder: "wasm/model/" },
   { name: "rebuild", command: ["deno", "run", "-A", "_tools/rebuild_check.ts"], ci: true },
