@@ -9,7 +9,7 @@ import type { GenerateOptions } from "../api/generate.ts";
 import type { Message } from "../api/auto_tokenizer.ts";
 import { pipeline, type TextGenerationOptions } from "../api/pipeline.ts";
 import { GenerationConfig } from "../engine/generation_config.ts";
-import { type ModelBackend, wasmBackends } from "./model_backends.ts";
+import { gpuBackends, type ModelBackend, wasmBackends } from "./model_backends.ts";
 import { goldenLogitsTolerance } from "./tolerances.ts";
 
 /** `generation_golden.json`; options in snake_case. */
@@ -48,7 +48,7 @@ Deno.test("what is not tested here is refused", async () => {
   }
 });
 
-for (const [index, backend] of wasmBackends.entries()) {
+for (const [index, backend] of [...wasmBackends, ...gpuBackends].entries()) {
   Deno.test(`every greedy, penalty, padded-batch, stop-string and length case on ${backend.name}`, async (t) => {
     await using model = await load(backend);
     const tokenizer = await model.tokenizer();

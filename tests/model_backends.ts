@@ -5,6 +5,7 @@
  */
 import type { LoadOptions } from "../api/load_model.ts";
 import { createWasmBackend } from "../wasm/backend.ts";
+import { gpuTest, hasAdapter } from "./gpu_test_case.ts";
 import { oracleBackend } from "./oracle_backend.ts";
 
 /** A way of running a model. */
@@ -23,5 +24,9 @@ export const wasmBackends: readonly ModelBackend[] = [
   { name: "wasm without threads", options: async () => ({ backend: await createWasmBackend({ build: "simd" }) }) },
 ];
 
+/** The GPU, where there is an adapter. */
+export const gpuBackends: readonly ModelBackend[] = hasAdapter ? [{ name: "webgpu", options: () => Promise.resolve({ device: "webgpu" }) }] : [];
+if (!hasAdapter) gpuTest("the same on webgpu", () => {});
+
 /** Every one. */
-export const backends: readonly ModelBackend[] = [oracle, ...wasmBackends];
+export const backends: readonly ModelBackend[] = [oracle, ...wasmBackends, ...gpuBackends];
