@@ -63,16 +63,23 @@ export function encodeBatch(texts: readonly string[], options: BatchOptions, tok
     if (maxLength === Infinity) throw new TypeError("Cannot pad to the longest length: give maxLength, the tokenizer's files name none");
     width = maxLength;
   } else if (padding !== false) width = Math.max(0, ...lengths);
-  for (const { ids, offsets } of rows) pad(ids, offsets, width, paddingSide, tokenizer.padTokenId);
+  const { padTokenId } = tokenizer;
+  if (padTokenId === null && lengths.some((length) => length < width)) {
+    throw new TypeError("Cannot pad: the tokenizer has no padding token; name one as pad_token in tokenizer_config.json");
+  }
+  const pad = <T>(row: readonly T[], filler: () => T): T[] => {
+    const padding = Array.from({ length: Math.max(0, width - row.length) }, filler);
+    return paddingSide === "left" ? [...padding, ...row] : [...row, ...padding];
+  };
   return {
-    inputIds: rows.map(({ ids }) => ids),
-    attentionMask: rows.map(({ ids }, i) => {
-      const used = new Array<number>(lengths[i]).fill(1), unused = new Array<number>(ids.length - lengths[i]).fill(0);
-      return paddingSide === "left" ? [...unused, ...used] : [...used, ...unused];
-    }),
-    ...(returnOffsetsMapping && { offsetMapping: rows.map(({ offsets }) => offsets) }),
+    inputIds: rows.map(({ ids }) => pad(ids, () => padTokenId!)),
+    attentionMask: rows.map(({ ids }) => pad(ids.map(() => 1), () => 0)),
+    ...(returnOffsetsMapping && { offsetMapping: rows.map(({ offsets }) => pad(offsets, noPlace)) }),
   };
 }
+
+/** Where special tokens and padding come from. */
+const noPlace = (): [number, number] => [0, 0];
 
 function encodeRow(text: string, tokenizer: BatchTokenizer, maxLength: number, withOffsets: boolean): Row {
   if (typeof text !== "string") throw new TypeError(`Cannot encode ${text === null ? "null" : typeof text}: expected a string`);
@@ -82,22 +89,9 @@ function encodeRow(text: string, tokenizer: BatchTokenizer, maxLength: number, w
   const ids = [...prefix, ...Array.from(encoding.ids.subarray(first, end)), ...suffix];
   const offsets: [number, number][] = [];
   if (encoding.offsets) {
-    const special = (): [number, number] => [0, 0];
-    offsets.push(...prefix.map(special));
+    offsets.push(...prefix.map(noPlace));
     for (let i = first; i < end; i++) offsets.push([encoding.offsets[2 * i], encoding.offsets[2 * i + 1]]);
-    offsets.push(...suffix.map(special));
+    offsets.push(...suffix.map(noPlace));
   }
   return { ids, offsets };
-}
-
-function pad(ids: number[], offsets: [number, number][], width: number, side: "left" | "right", padTokenId: number | null): void {
-  const missing = width - ids.length;
-  if (missing <= 0) return;
-  if (padTokenId === null) throw new TypeError("Cannot pad: the tokenizer has no padding token; name one as pad_token in tokenizer_config.json");
-  const padding = new Array<number>(missing).fill(padTokenId), places = padding.map((): [number, number] => [0, 0]);
-  if (side === "left") ids.unshift(...padding);
-  else ids.push(...padding);
-  if (offsets.length === 0) return;
-  if (side === "left") offsets.unshift(...places);
-  else offsets.push(...places);
 }
