@@ -66,7 +66,15 @@ for (const build of ["threads", "simd"] as const) {
   });
 
   Deno.test(`wasm, ${build} build: a batch in flight rejects when the executable is closed, and so does every one after it`, async () => {
-    const executable = await load(build), running = executable.execute(batch);
+    // Long enough to be in flight: half a second of zeros.
+    const wide = randomConfig({ hiddenSize: 512, intermediateSize: 2048, numHiddenLayers: 4 }), zeros = smolLM3(wide);
+    const formats = new Map(zeros.weights.flatMap(({ parts }) => parts.map(({ tensor }) => [tensor, "f32" as const])));
+    const executable = await (await createWasmBackend({ build })).compile(zeros, { ...options, formats, maxRows: 512, maxContext: 512, blocks: 32 });
+    for (const { parts, rows, cols } of zeros.weights) {
+      for (const part of parts) executable.writeRows(part.tensor, 0, new Uint8Array(4 * (rows === 1 ? part.rows : part.rows * cols)));
+    }
+    await executable.finishWeights();
+    const batch = randomBatch(wide, [{ past: 0, fresh: 512 }], { blockSize, blocks: 32, outputs: [] }), running = executable.execute(batch);
     executable.close();
     await assertRejects(() => running, DeviceError, "closed");
     await assertRejects(() => executable.execute(batch), DeviceError, "closed");

@@ -30,11 +30,11 @@ class Place {
   }
 }
 
-/** Frees the others from their barriers: word 4 of the team is `aborted`, word 1 the round. */
+/** Frees the others from their barriers: word 3 of the team is `aborted`, word 1 the round. */
 function abort(places: readonly Place[], { plans }: WorkerStart): void {
   places.forEach(({ words }, index) => {
     const team = plans[index].teamAddress / 4;
-    Atomics.store(words, team + 4, 1);
+    Atomics.store(words, team + 3, 1);
     Atomics.add(words, team + 1, 1);
     Atomics.notify(words, team + 1);
   });

@@ -10,9 +10,14 @@ pub struct Shared {
     arrived: AtomicU32,
     round: AtomicU32,
     sleepers: AtomicU32,
-    claimed: AtomicU32,
     aborted: AtomicU32,
+    claimed: Alone,
 }
+
+/// A word on a cache line of its own: those who look at the round do not slow down those who claim.
+#[repr(C, align(64))]
+#[derive(Default)]
+struct Alone(AtomicU32);
 
 /// Another thread has failed, or the program is being closed: unwind without touching anything.
 #[derive(Debug, PartialEq, Eq)]
@@ -35,13 +40,13 @@ impl Team<'_> {
     pub fn barrier(&self) -> Result<(), Aborted> {
         let shared = self.shared;
         if self.threads == 1 {
-            shared.claimed.store(0, Relaxed);
+            shared.claimed.0.store(0, Relaxed);
             return Ok(());
         }
         let round = shared.round.load(Acquire);
         if shared.arrived.fetch_add(1, AcqRel) as usize == self.threads - 1 {
             shared.arrived.store(0, Relaxed);
-            shared.claimed.store(0, Relaxed);
+            shared.claimed.0.store(0, Relaxed);
             // Sequentially consistent with the sleepers' count: either this thread sees a sleeper, or the sleeper sees the new round.
             shared.round.fetch_add(1, SeqCst);
             if shared.sleepers.load(SeqCst) > 0 {
@@ -70,7 +75,7 @@ impl Team<'_> {
     /// same numbers.
     pub fn claim(&self, total: usize, unit: usize) -> Option<Range<usize>> {
         let size = (total / (self.threads * PIECES)).max(unit);
-        let start = self.shared.claimed.fetch_add(size as u32, Relaxed) as usize;
+        let start = self.shared.claimed.0.fetch_add(size as u32, Relaxed) as usize;
         (start < total).then(|| start..(start + size).min(total))
     }
 }
