@@ -32,8 +32,9 @@ pub struct Team<'a> {
 
 /// Looks at the round this often before it sleeps. A look takes about a nanosecond, waking up 5 to 24 microseconds.
 const SPINS: u32 = 10_000;
-/// Pieces a thread gets of a job on average: enough to even out threads that are slowed down.
-const PIECES: usize = 8;
+/// A claim takes this fraction of a thread's share of what is left: large pieces first, for long streams, small ones at the end, so that all
+/// threads finish together even if one was slowed down.
+const FRACTION: usize = 2;
 
 impl Team<'_> {
     /// Returns once all threads have called it; claims start anew.
@@ -71,12 +72,19 @@ impl Team<'_> {
         }
     }
 
-    /// The next piece of `0..total` that no thread has claimed since the last barrier, `unit` or a few more at a time. All threads pass the
-    /// same numbers.
+    /// The next piece of `0..total` that no thread has claimed since the last barrier: at least `unit`, but for the last. All threads pass
+    /// the same numbers.
     pub fn claim(&self, total: usize, unit: usize) -> Option<Range<usize>> {
-        let size = (total / (self.threads * PIECES)).max(unit);
-        let start = self.shared.claimed.0.fetch_add(size as u32, Relaxed) as usize;
-        (start < total).then(|| start..(start + size).min(total))
+        let claimed = &self.shared.claimed.0;
+        let mut start = claimed.load(Relaxed);
+        loop {
+            let left = total.checked_sub(start as usize).filter(|&left| left > 0)?;
+            let size = (left / (FRACTION * self.threads)).max(unit).min(left);
+            match claimed.compare_exchange_weak(start, start + size as u32, Relaxed, Relaxed) {
+                Ok(_) => return Some(start as usize..start as usize + size),
+                Err(now) => start = now,
+            }
+        }
     }
 }
 
