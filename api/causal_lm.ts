@@ -32,6 +32,8 @@ export class SmolLM3ForCausalLM implements AsyncDisposable {
   generationConfig: GenerationConfig;
   /** Where the model runs. */
   readonly device: Device;
+  /** Why it runs there, for people. */
+  readonly deviceReason: string;
   /** Most tokens of a sequence, prompt and answer together. */
   readonly maxModelLen: number;
   readonly #loaded: LoadedModel;
@@ -46,6 +48,7 @@ export class SmolLM3ForCausalLM implements AsyncDisposable {
     this.config = config;
     this.generationConfig = loaded.generationConfig;
     this.device = loaded.backend.device;
+    this.deviceReason = loaded.deviceReason;
     this.maxModelLen = schedulerOptions.maxContext;
     this.#core = new EngineCore({
       executable,

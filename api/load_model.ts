@@ -19,7 +19,7 @@ import type { SchedulerOptions } from "../engine/scheduler.ts";
 import { smolLM3 } from "../engine/smollm3.ts";
 import { cacheBytesPerToken } from "./cache_size.ts";
 import { chooseCompileOptions } from "./compile_options.ts";
-import { type DeviceName, openDevice } from "./device.ts";
+import { type DeviceName, onDevice } from "./device.ts";
 
 export type { LoadProgress };
 
@@ -86,6 +86,8 @@ export interface CompiledModel {
 export interface LoadedModel extends CompiledModel {
   /** What it was loaded from. */
   readonly name: string;
+  /** Why it runs on this device, for people. */
+  readonly deviceReason: string;
   /** Sampler, tokenizers and conversions. */
   readonly host: Host;
   /** `config.json`, or what a GGUF file says in its place. */
@@ -109,19 +111,17 @@ export async function loadModel(source: string, options: LoadOptions = {}): Prom
   const opening = resolveSource(source, { revision: options.revision, cacheDir: options.cacheDir }).then(openCheckpoint);
   let executable: Executable | undefined;
   try {
-    const [checkpoint, backend, host] = await Promise.all([
-      opening,
-      options.backend ?? openDevice(options.device ?? "auto"),
-      import("../wasm/host.ts").then(({ loadHost }) => loadHost()),
-    ]);
+    const [checkpoint, host] = await Promise.all([opening, import("../wasm/host.ts").then(({ loadHost }) => loadHost())]);
     const { config } = checkpoint, program = smolLM3(config);
-    const plan = planWeights(program, checkpoint, backend.formats, { dtype, quantization });
-    signal?.throwIfAborted();
-    const compiled = await compileModel(backend, config, program, plan, options);
+    const { result: { plan, compiled }, reason } = await onDevice(options.device ?? "auto", options.backend, async (backend) => {
+      const plan = planWeights(program, checkpoint, backend.formats, { dtype, quantization });
+      signal?.throwIfAborted();
+      return { plan, compiled: await compileModel(backend, config, program, plan, options) };
+    });
     executable = compiled.executable;
     await loadWeights(program, checkpoint, plan, host.codec, executable, { onProgress, signal });
-    const { name, configJson, tokenizer: tokenizerFiles } = checkpoint;
-    return { ...compiled, name, host, configJson, tokenizerFiles, generationConfig: GenerationConfig.fromJson(checkpoint.generationConfig) };
+    const { name, configJson, tokenizer: tokenizerFiles } = checkpoint, generationConfig = GenerationConfig.fromJson(checkpoint.generationConfig);
+    return { ...compiled, name, deviceReason: reason, host, configJson, tokenizerFiles, generationConfig };
   } catch (error) {
     executable?.close();
     throw error;

@@ -6,6 +6,7 @@
  *
  * @module
  */
+// deno-lint-ignore no-import-prefix -- a peer of this benchmark only: in deno.json it would be downloaded before the first answer
 import { Tokenizer as PeerTokenizer } from "npm:@huggingface/tokenizers@^0.1.0";
 import { parseTokenizerJson } from "../engine/loader/tokenizer_json.ts";
 import { loadHost } from "../wasm/host.ts";

@@ -10,7 +10,7 @@ import { BenchRunner, type BenchTest, statistics, testName } from "./bench_runs.
 import { commonFlags, describeFlags, parseFlags, type Values } from "./flags.ts";
 import { loadOptions } from "./load.ts";
 import { type RandomFormat, shapeNames } from "./random_model.ts";
-import { formatBytes, StatusLine, writeOut } from "./terminal.ts";
+import { formatBytes, StatusLine, writeError, writeOut } from "./terminal.ts";
 import { UsageError } from "./usage_error.ts";
 
 const flags = {
@@ -72,6 +72,10 @@ export async function bench(args: readonly string[]): Promise<number> {
       const maxModelLen = Math.max(...tests.map(({ tokens, depth }) => tokens + depth));
       status.show("Loading");
       const { name, model } = await load(positionals[0], values, { threads: count, maxModelLen, maxNumSeqs: 1, signal: interrupt.signal });
+      if (values.verbose) {
+        status.clear();
+        writeError(`${model.backend.device}: ${model.deviceReason}\n`);
+      }
       try {
         const runner = new BenchRunner(model);
         for (const test of tests) {
@@ -96,7 +100,11 @@ export async function bench(args: readonly string[]): Promise<number> {
   }
 }
 
-async function load(positional: string | undefined, values: Values<typeof flags>, extra: LoadOptions): Promise<{ name: string; model: CompiledModel }> {
+async function load(
+  positional: string | undefined,
+  values: Values<typeof flags>,
+  extra: LoadOptions,
+): Promise<{ name: string; model: CompiledModel & { deviceReason: string } }> {
   const { threads: _, random, ...modelValues } = values, options = { ...loadOptions(modelValues), ...extra };
   if (random === undefined) {
     const name = positional ?? values.model ?? "embedded";

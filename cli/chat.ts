@@ -6,7 +6,7 @@
 import type { CausalLM } from "../api/causal_lm.ts";
 import { answer, generationOptions } from "./answer.ts";
 import { ChatSession } from "./chat_session.ts";
-import { conversationTokens } from "./conversation.ts";
+import { conversationTokens, requireTemplate } from "./conversation.ts";
 import { commonFlags, describeFlags, parseFlags, samplingFlags, threadsFlag } from "./flags.ts";
 import { LineReader } from "./line_reader.ts";
 import { loadCausalLM } from "./load.ts";
@@ -25,7 +25,6 @@ export async function chat(args: readonly string[]): Promise<number> {
   const { values, positionals } = parseFlags(args, flags, (name) => Deno.env.get(name));
   if (values.help) return writeOut(help), 0;
   if (positionals.length > 1) throw new UsageError(`Unexpected argument ${positionals[1]}: chat takes one SOURCE`);
-  if (values.think && values["no-think"]) throw new UsageError("Give --think or --no-think, not both");
   const source = positionals[0] ?? values.model ?? "embedded";
 
   let interrupt = new AbortController();
@@ -33,6 +32,7 @@ export async function chat(args: readonly string[]): Promise<number> {
   try {
     await using model = await loadCausalLM(values, interrupt.signal, source);
     const { "max-new-tokens": maxNewTokens, temperature, "top-k": topK, "top-p": topP, "min-p": minP, seed, stop } = values;
+    requireTemplate(await model.tokenizer());
     const session = new ChatSession({
       parameters: { "max-new-tokens": maxNewTokens, temperature, "top-k": topK, "top-p": topP, "min-p": minP, seed, stop },
       system: values.system,
@@ -55,13 +55,25 @@ export async function chat(args: readonly string[]): Promise<number> {
       const outcome = session.take(message);
       if (outcome.kind === "leave") return 0;
       if (outcome.kind === "reply") note(outcome.text);
-      else await turn(model, session, outcome.text, (interrupt = new AbortController()).signal);
+      else await tryTurn(model, session, outcome.text, (interrupt = new AbortController()).signal);
     }
   } catch (error) {
     if (interrupt.signal.aborted) return 130;
     throw error;
   } finally {
     lines.close();
+  }
+}
+
+/** A turn that cannot be taken, because the template refuses the message or the answer fails, leaves the conversation as it was. */
+async function tryTurn(model: CausalLM, session: ChatSession, text: string, signal: AbortSignal): Promise<void> {
+  const { length } = session.messages;
+  try {
+    await turn(model, session, text, signal);
+  } catch (error) {
+    if (!(error instanceof TypeError || error instanceof RangeError)) throw error;
+    session.messages.length = length;
+    note(error.message);
   }
 }
 

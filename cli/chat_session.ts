@@ -78,11 +78,7 @@ export class ChatSession {
     try {
       return this.#command(match[1], match[2]?.trim() ?? "", line.trim()[0]);
     } catch (error) {
-      if (
-        error instanceof UsageError || error instanceof SyntaxError || error instanceof Deno.errors.NotFound || error instanceof Deno.errors.PermissionDenied
-      ) {
-        return { kind: "reply", text: error.message };
-      }
+      if (error instanceof UsageError) return { kind: "reply", text: error.message };
       throw error;
     }
   }
@@ -155,18 +151,43 @@ export class ChatSession {
 
   #save(file: string): string {
     const { parameters, system, think } = this;
-    Deno.writeTextFileSync(file, JSON.stringify({ settings: { parameters, system, think }, chat_history: this.messages }, null, 2) + "\n");
+    const text = JSON.stringify({ settings: { parameters, system, think }, chat_history: this.messages }, null, 2) + "\n";
+    withFile(`Cannot save to ${file}`, () => Deno.writeTextFileSync(file, text));
     return `Saved ${this.messages.length} messages to ${file}`;
   }
 
   #load(file: string): string {
-    const saved = JSON.parse(Deno.readTextFileSync(file));
+    const saved = withFile(`Cannot load ${file}`, () => JSON.parse(Deno.readTextFileSync(file)));
     const isMessage = (message: Message) => ["user", "assistant"].includes(message?.role) && typeof message.content === "string";
-    if (!Array.isArray(saved?.chat_history) || !saved.chat_history.every(isMessage)) throw new SyntaxError(`${file} holds no chat: expected chat_history`);
+    if (!Array.isArray(saved?.chat_history) || !saved.chat_history.every(isMessage)) {
+      throw new UsageError(`Cannot load ${file}: it holds no chat, expected chat_history with the messages of user and assistant`);
+    }
+    const { parameters = {}, system, think } = saved.settings ?? {};
+    if (!["string", "undefined"].includes(typeof system)) throw new UsageError(`Cannot load ${file}: settings.system must be a text`);
+    if (!["boolean", "undefined"].includes(typeof think)) throw new UsageError(`Cannot load ${file}: settings.think must be true or false`);
+    const read = parameterNames.filter((name) => parameters[name] != null).map((name) => {
+      const values = [parameters[name]].flat().map((value) => readValue(`Cannot load ${file}: ${name}`, samplingFlags[name], String(value)));
+      return [name, name === "stop" ? values : values[0]];
+    });
+    Object.assign(this.parameters, Object.fromEntries(read));
     this.messages.splice(0, Infinity, ...saved.chat_history);
-    Object.assign(this.parameters, saved.settings?.parameters);
-    this.system = saved.settings?.system;
-    this.think = saved.settings?.think;
+    this.system = system;
+    this.think = think;
     return `Loaded ${this.messages.length} messages from ${file}`;
+  }
+}
+
+/** Does something with a file; whatever keeps it from that is told in a sentence. */
+function withFile<T>(what: string, work: () => T): T {
+  try {
+    return work();
+  } catch (error) {
+    const reasons = [
+      [Deno.errors.NotFound, "there is no such file or folder"],
+      [Deno.errors.PermissionDenied, "permission denied"],
+      [Deno.errors.IsADirectory, "it is a folder"],
+    ] as const;
+    const known = reasons.find(([kind]) => error instanceof kind);
+    throw new UsageError(`${what}: ${known ? known[1] : error instanceof Error ? error.message : String(error)}`);
   }
 }

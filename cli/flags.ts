@@ -14,6 +14,10 @@ export interface Flag {
   readonly help: string;
   readonly multiple?: boolean;
   readonly short?: string;
+  /** The flag that it cannot stand beside. One on the command line wins over the other in the environment. */
+  readonly excludes?: string;
+  /** Whether an empty text is a mistake. */
+  readonly nonEmpty?: boolean;
   readonly choices?: readonly string[];
   /** Least and greatest value of a number. */
   readonly range?: readonly [number, number];
@@ -24,7 +28,7 @@ export type Flags = Readonly<Record<string, Flag>>;
 
 /** Flags that every command takes. */
 export const commonFlags = {
-  model: { type: "string", value: "SOURCE", help: "Folder, .gguf file, hub id or URL (default: embedded)" },
+  model: { type: "string", value: "SOURCE", nonEmpty: true, help: "Folder, .gguf file, hub id or URL (default: embedded)" },
   device: { type: "string", value: "NAME", help: "auto, wasm or webgpu", choices: ["auto", "wasm", "webgpu"] },
   dtype: { type: "string", value: "TYPE", help: "auto, float32, bfloat16 or float16", choices: ["auto", "float32", "bfloat16", "float16"] },
   quantization: { type: "string", value: "FORMAT", help: "Quantize while loading: q8_0 or q4_0", choices: ["q8_0", "q4_0"] },
@@ -47,9 +51,9 @@ export const samplingFlags = {
   "top-p": { type: "number", value: "P", help: "Draw from the likeliest tokens that make up P", range: [0, 1] },
   "min-p": { type: "number", value: "P", help: "Draw from tokens at least P times as likely as the likeliest", range: [0, 1] },
   seed: { type: "integer", value: "N", help: "Same seed, same text", range: [0, Number.MAX_SAFE_INTEGER] },
-  stop: { type: "string", value: "TEXT", multiple: true, help: "End the answer before TEXT (repeatable)" },
+  stop: { type: "string", value: "TEXT", multiple: true, nonEmpty: true, help: "End the answer before TEXT (repeatable)" },
   system: { type: "string", value: "TEXT", help: "System message of a chat" },
-  think: { type: "boolean", help: "Let the model reason before it answers" },
+  think: { type: "boolean", excludes: "no-think", help: "Let the model reason before it answers" },
   "no-think": { type: "boolean", help: "Answer at once" },
 } as const satisfies Flags;
 
@@ -99,13 +103,25 @@ export function parseFlags<F extends Flags>(args: readonly string[], flags: F, e
     if (flag === undefined) throw new UsageError(`Unknown flag ${token.rawName}${suggestion(token.name, Object.keys(flags))}`);
     if (flag.type === "boolean" && token.value !== undefined) throw new UsageError(`${token.rawName} takes no value, got ${token.value}`);
     if (flag.type !== "boolean" && token.value === undefined) throw new UsageError(`${token.rawName} needs a value: ${token.rawName} ${flag.value}`);
+    if (token.value?.startsWith("--") && !token.inlineValue && token.value.slice(2) in flags) {
+      throw new UsageError(`${token.rawName} needs a value, got the flag ${token.value}: if that is the value, write ${token.rawName}=${token.value}`);
+    }
     const value = flag.type === "boolean" ? true : readValue(token.rawName, flag, token.value!);
     if (!flag.multiple) values[token.name] = value;
     else if (given.has(token.name)) (values[token.name] as unknown[]).push(value);
     else values[token.name] = [value];
     given.add(token.name);
   }
+  for (const [name, { excludes }] of Object.entries(flags)) {
+    if (excludes === undefined || !isSet(values[name]) || !isSet(values[excludes])) continue;
+    if (given.has(name) === given.has(excludes)) throw new UsageError(`Give --${name} or --${excludes}, not both`);
+    delete values[given.has(name) ? excludes : name];
+  }
   return { values: values as Values<F>, positionals, given };
+}
+
+function isSet(value: unknown): boolean {
+  return value !== undefined && value !== false;
 }
 
 /**
@@ -121,6 +137,7 @@ export function readValue(name: string, flag: Flag, text: string): string | numb
     throw new UsageError(`${name} must be 1 or 0, got ${text}`);
   }
   if (flag.type === "string") {
+    if (flag.nonEmpty && text === "") throw new UsageError(`${name} is empty: give ${flag.value}, or leave it out`);
     if (flag.choices && !flag.choices.includes(text)) throw new UsageError(`${name} must be one of ${flag.choices.join(", ")}, got ${text}`);
     return text;
   }

@@ -10,7 +10,7 @@ import { styled, writeError, writeOut } from "./terminal.ts";
 import { UsageError } from "./usage_error.ts";
 
 const flags = {
-  prompt: { type: "string", value: "TEXT", help: "The prompt (default: standard input)" },
+  prompt: { type: "string", value: "TEXT", excludes: "input-ids", help: "The prompt (default: standard input)" },
   "input-ids": { type: "string", value: "1,2,3", help: "The prompt as token ids" },
   chat: { type: "boolean", help: "Wrap the prompt in the model's chat template" },
   json: { type: "boolean", help: "Print one JSON object" },
@@ -35,8 +35,6 @@ export async function generate(args: readonly string[]): Promise<number> {
   const { values, positionals, given } = parseFlags(args, flags, (name) => Deno.env.get(name));
   if (values.help) return writeOut(help), 0;
   if (positionals.length > 0) throw new UsageError(`Unexpected argument ${positionals[0]}: the prompt goes to --prompt, the model to --model`);
-  if (values.prompt !== undefined && values["input-ids"] !== undefined) throw new UsageError("Give --prompt or --input-ids, not both");
-  if (values.think && values["no-think"]) throw new UsageError("Give --think or --no-think, not both");
   for (const name of ["system", "think", "no-think"]) if (given.has(name) && !values.chat) throw new UsageError(`--${name} goes with --chat`);
   const inputIds = values["input-ids"] === undefined ? undefined : parseTokenIds(values["input-ids"], values.chat);
   const prompt = inputIds === undefined ? await readPrompt(values.prompt) : "";

@@ -6,7 +6,7 @@
 import type { CausalLM } from "../api/causal_lm.ts";
 import type { LoadOptions, LoadProgress } from "../api/load_model.ts";
 import type { commonFlags, threadsFlag, Values } from "./flags.ts";
-import { formatBytes, StatusLine } from "./terminal.ts";
+import { formatBytes, StatusLine, styled, writeError } from "./terminal.ts";
 
 /** Flags that say which model and how. */
 export type ModelValues = Values<typeof commonFlags> & Values<typeof threadsFlag>;
@@ -22,11 +22,14 @@ export async function loadCausalLM(values: ModelValues, signal: AbortSignal, sou
   const { AutoModelForCausalLM } = await import("../api/causal_lm.ts");
   const status = new StatusLine();
   try {
-    return await AutoModelForCausalLM.fromPretrained(source, {
+    const model = await AutoModelForCausalLM.fromPretrained(source, {
       ...loadOptions(values),
       signal,
       onProgress: (progress) => status.show(describe(source, progress)),
     });
+    status.clear();
+    if (values.verbose) writeError(styled("dim", `${model.device}: ${model.deviceReason}\n`));
+    return model;
   } finally {
     status.clear();
   }

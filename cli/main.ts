@@ -4,6 +4,7 @@
  * @module
  */
 import { suggestion } from "./flags.ts";
+import { prepareGpuDriver } from "./gpu_driver.ts";
 import { ClosedPipe, writeError, writeOut } from "./terminal.ts";
 import { UsageError } from "./usage_error.ts";
 
@@ -38,6 +39,7 @@ export async function main(args: readonly string[]): Promise<number> {
       throw new UsageError(`Unknown command ${name}${suggestion(name, Object.keys(commands), "")}: smolder --help lists them`);
     }
     const run = await commands[name].run();
+    prepareGpuDriver();
     return await run(rest);
   } catch (error) {
     if (error instanceof ClosedPipe) return 0;

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { openDevice } from "../api/device.ts";
+import { onDevice } from "../api/device.ts";
 import { type CompiledModel, compileModel, type LoadOptions } from "../api/load_model.ts";
 import { rowAlignment } from "../engine/backend.ts";
 import { parseConfig } from "../engine/config.ts";
@@ -64,11 +64,14 @@ const startBlocks = 4096;
  * @param shape One of {@link shapeNames}.
  * @param format Format of all matrices.
  */
-export async function loadRandomModel(shape: string, format: RandomFormat, options: LoadOptions): Promise<CompiledModel> {
+export async function loadRandomModel(shape: string, format: RandomFormat, options: LoadOptions): Promise<CompiledModel & { deviceReason: string }> {
   const config = parseConfig(shapes[shape], shape), program = smolLM3(config), tensors = programTensors(program);
-  const backend = await openDevice(options.device ?? "auto");
   const formats = new Map(tensors.map(({ name, isVector }): [string, Format] => [name, isVector ? "f32" : format]));
-  const compiled = await compileModel(backend, config, program, formats, options);
+  const { result: compiled, reason: deviceReason } = await onDevice(
+    options.device ?? "auto",
+    options.backend,
+    (backend) => compileModel(backend, config, program, formats, options),
+  );
   const { executable } = compiled, [, blockBytes] = storageTypes[format];
   const widest = Math.max(...tensors.map(({ cols }) => rowBytes(format, cols)));
   const bytes = randomBytes(format, chunkBytes + rowAlignment * widest + startBlocks * blockBytes);
@@ -85,7 +88,7 @@ export async function loadRandomModel(shape: string, format: RandomFormat, optio
     await new Promise((resolve) => setTimeout(resolve)); // An interrupt gets its turn.
   }
   await executable.finishWeights();
-  return compiled;
+  return { ...compiled, deviceReason };
 }
 
 /** Whole blocks of random values up to about 0.03, none of them an infinity or NaN. */

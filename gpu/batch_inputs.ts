@@ -5,6 +5,45 @@
  */
 import type { CompileOptions } from "../engine/backend.ts";
 import type { Batch } from "../engine/batch.ts";
+import type { Program } from "../engine/program.ts";
+
+/** What decides which dispatches a batch needs and how large they are. */
+export interface Counts {
+  readonly rows: number;
+  readonly outputs: number;
+  /** Rows of sequences with few of them: each attends on its own. */
+  readonly singles: number;
+  /** Groups of rows of one sequence that attend together. */
+  readonly tiles: number;
+  /** Parts into which the contexts of single rows are cut. */
+  readonly slices: number;
+}
+
+/** A sequence with more rows attends in tiles (attention_tiles.wgsl), one with fewer row by row (attention_rows.wgsl). */
+const mostSingles = 4;
+/** Query rows of a tile: tokens times heads of a KV group. */
+const tileQueries = 64;
+/** Most slices of a context, and keys of a slice at least. */
+const mostSlices = 64, sliceKeys = 128;
+/** Rows times slices that partial results have room for, at least. */
+const partials = 256;
+
+/** Heads that `attention_rows.wgsl` takes together: as many of a KV group as divide it, at most 4. */
+export function headsTogether(heads: number, kvHeads: number): number {
+  const group = heads / kvHeads;
+  return [4, 3, 2].find((count) => group % count === 0) ?? 1;
+}
+
+/** Shape of the attention of a program; all its layers have the same. */
+function attentionOf(program: Program): { heads: number; kvHeads: number; headDim: number } {
+  const step = program.steps.find(({ op }) => op === "attention");
+  return (step?.consts ?? { heads: 1, kvHeads: 1, headDim: 0 }) as { heads: number; kvHeads: number; headDim: number };
+}
+
+/** Most pairs of a single row and a slice. */
+export function mostPartials(options: CompileOptions): number {
+  return Math.max(partials, Math.min(options.maxRows, mostSingles * options.maxSequences));
+}
 
 /** Buffers that hold a {@link Batch}, sized for the largest one. */
 export class BatchInputs {
@@ -16,54 +55,101 @@ export class BatchInputs {
   readonly rowContext: GPUBuffer;
   readonly blockTables: GPUBuffer;
   readonly outputRows: GPUBuffer;
+  /** Rows that attend on their own. */
+  readonly singles: GPUBuffer;
+  /** `[tiles]` first row, rows, sequence, keys that the first row sees; those with most keys first. */
+  readonly tiles: GPUBuffer;
   readonly #device: GPUDevice;
+  readonly #buffers: GPUBuffer[] = [];
   /** Blocks of the longest sequence. */
   readonly #tableWidth: number;
+  readonly #tileRows: number;
+  /** Workgroups that a row makes. */
+  readonly #groups: number;
+  /** Workgroups that fill the device. */
+  readonly #wanted: number;
+  readonly #mostPartials: number;
 
   /** Bytes that the buffers take. */
-  static bytes(options: CompileOptions, headDim: number): number {
-    return 16 + options.maxRows * (16 + 4 * headDim) + blockTableBytes(options) + options.maxOutputs * 4;
+  static bytes(program: Program, options: CompileOptions): number {
+    return 32 + options.maxRows * (20 + 4 * attentionOf(program).headDim) + blockTableBytes(options) + options.maxOutputs * 4 +
+      mostTiles(program, options) * 16;
   }
 
-  constructor(device: GPUDevice, options: CompileOptions, headDim: number) {
-    const storage = (label: string, bytes: number) =>
-      device.createBuffer({ label, size: Math.max(16, bytes), usage: GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST });
+  /** @param multiprocessors Of the device, or a guess. */
+  constructor(device: GPUDevice, program: Program, options: CompileOptions, multiprocessors: number) {
+    const make = (label: string, bytes: number, usage: number = GPUBufferUsage.STORAGE) => {
+      const buffer = device.createBuffer({ label, size: Math.max(16, bytes), usage: usage | GPUBufferUsage.COPY_DST });
+      this.#buffers.push(buffer);
+      return buffer;
+    };
+    const { heads, kvHeads, headDim } = attentionOf(program);
     this.#device = device;
     this.#tableWidth = tableWidth(options);
-    this.batch = device.createBuffer({ label: "batch", size: 16, usage: GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST });
-    this.tokens = storage("tokens", options.maxRows * 4);
-    this.angles = storage("angles", options.maxRows * headDim * 4);
-    this.slots = storage("slots", options.maxRows * 4);
-    this.rowContext = storage("rowContext", options.maxRows * 8);
-    this.blockTables = storage("blockTables", blockTableBytes(options));
-    this.outputRows = storage("outputRows", options.maxOutputs * 4);
+    this.#tileRows = tileRows(program);
+    this.#groups = heads / headsTogether(heads, kvHeads);
+    this.#wanted = 3 * multiprocessors;
+    this.#mostPartials = mostPartials(options);
+    this.batch = make("batch", 32, GPUBufferUsage.UNIFORM);
+    this.tokens = make("tokens", options.maxRows * 4);
+    this.angles = make("angles", options.maxRows * headDim * 4);
+    this.slots = make("slots", options.maxRows * 4);
+    this.rowContext = make("rowContext", options.maxRows * 8);
+    this.blockTables = make("blockTables", blockTableBytes(options));
+    this.outputRows = make("outputRows", options.maxOutputs * 4);
+    this.singles = make("singles", options.maxRows * 4);
+    this.tiles = make("tiles", mostTiles(program, options) * 16);
   }
 
-  write(batch: Batch): void {
+  /** Uploads a batch. */
+  write(batch: Batch): Counts {
     const { queue } = this.#device, rows = batch.tokens.length, sequences = batch.contextLengths.length;
     const put = (buffer: GPUBuffer, data: Uint32Array | Float32Array) => {
       if (data.length > 0) queue.writeBuffer(buffer, 0, data as Uint32Array<ArrayBuffer>);
     };
     const blockTables = cutTables(batch, Math.min(batch.blocksPerSequence, this.#tableWidth)), rowContext = new Uint32Array(2 * rows);
+    const singles: number[] = [], tiles: number[][] = [];
+    let longest = 0;
     for (let sequence = 0; sequence < sequences; sequence++) {
-      const end = batch.queryStarts[sequence + 1];
-      for (let row = batch.queryStarts[sequence]; row < end; row++) {
+      const begin = batch.queryStarts[sequence], end = batch.queryStarts[sequence + 1];
+      for (let row = begin; row < end; row++) {
         rowContext[2 * row] = sequence;
         rowContext[2 * row + 1] = batch.contextLengths[sequence] - (end - 1 - row);
       }
+      if (end - begin <= mostSingles) {
+        for (let row = begin; row < end; row++) singles.push(row);
+        longest = Math.max(longest, batch.contextLengths[sequence]);
+      } else {
+        for (let row = begin; row < end; row += this.#tileRows) tiles.push([row, Math.min(this.#tileRows, end - row), sequence, rowContext[2 * row + 1]]);
+      }
     }
-    put(this.batch, new Uint32Array([rows, batch.outputRows.length, sequences, blockTables.length / Math.max(1, sequences)]));
+    tiles.sort((a, b) => b[3] - a[3]); // the longest work first, so that it does not end alone
+    const wanted = singles.length === 0 ? 1 : Math.ceil(this.#wanted / (singles.length * this.#groups));
+    const slices = Math.max(1, Math.min(wanted, Math.ceil(longest / sliceKeys), mostSlices, Math.floor(this.#mostPartials / Math.max(1, singles.length))));
+    put(this.batch, Uint32Array.of(rows, batch.outputRows.length, sequences, blockTables.length / Math.max(1, sequences), slices, 0, 0, 0));
     put(this.tokens, batch.tokens);
     put(this.angles, batch.rope);
     put(this.slots, batch.slots);
     put(this.rowContext, rowContext);
     put(this.blockTables, blockTables);
     put(this.outputRows, batch.outputRows);
+    put(this.singles, Uint32Array.from(singles));
+    put(this.tiles, Uint32Array.from(tiles.flat()));
+    return { rows, outputs: batch.outputRows.length, singles: singles.length, tiles: tiles.length, slices };
   }
 
   destroy(): void {
-    for (const buffer of [this.batch, this.tokens, this.angles, this.slots, this.rowContext, this.blockTables, this.outputRows]) buffer.destroy();
+    for (const buffer of this.#buffers) buffer.destroy();
   }
+}
+
+function tileRows(program: Program): number {
+  const { heads, kvHeads } = attentionOf(program);
+  return Math.max(1, Math.floor(tileQueries * kvHeads / heads));
+}
+
+function mostTiles(program: Program, options: CompileOptions): number {
+  return Math.ceil(options.maxRows / tileRows(program)) + options.maxSequences;
 }
 
 function tableWidth({ maxContext, blockSize }: CompileOptions): number {

@@ -104,16 +104,15 @@ export class GpuExecutable implements Executable {
   async #submit(batch: Batch, first: number, end: number, more?: (encoder: GPUCommandEncoder) => void): Promise<void> {
     const { device } = this.#gpu, memory = this.#memory;
     device.pushErrorScope("validation"); // without it a failed encoder yields zeros, and the error comes later
-    memory.inputs.write(batch);
+    const counts = memory.inputs.write(batch);
     if (batch.inputsEmbeds) device.queue.writeBuffer(memory.buffer(this.#embedded), 0, batch.inputsEmbeds as Float32Array<ArrayBuffer>);
     const encoder = device.createCommandEncoder(), pass = encoder.beginComputePass();
     for (const dispatch of this.#ready) {
-      const rows = dispatch.rowKind === "tokens" ? batch.tokens.length : batch.outputRows.length;
-      if (dispatch.step < first || dispatch.step >= end || rows < dispatch.minRows || rows > dispatch.maxRows) continue;
-      const [x, y] = dispatch.grid(rows);
+      const grid = dispatch.step < first || dispatch.step >= end ? undefined : dispatch.grid(counts);
+      if (!grid) continue;
       pass.setPipeline(dispatch.pipeline);
       pass.setBindGroup(0, dispatch.group);
-      pass.dispatchWorkgroups(x, y);
+      pass.dispatchWorkgroups(...grid);
     }
     pass.end();
     more?.(encoder);

@@ -8,8 +8,9 @@ import type { Buffer, Cache, Program, RowKind } from "../engine/program.ts";
 import { Arena, type Range } from "./arena.ts";
 import { BatchInputs } from "./batch_inputs.ts";
 import type { Gpu } from "./device.ts";
-import type { Memory } from "./lower.ts";
+import type { Memory } from "./dispatch.ts";
 import { Readback } from "./readback.ts";
+import { Scratch } from "./scratch.ts";
 import { WeightStore } from "./weights.ts";
 
 /** Buffers, weights and KV cache of one program. */
@@ -17,8 +18,7 @@ export class ProgramMemory implements Memory {
   readonly weights: WeightStore;
   /** Set by {@link ProgramMemory.allocate}, like everything below. */
   inputs!: BatchInputs;
-  normed!: Record<RowKind, GPUBuffer>;
-  nothing!: GPUBuffer;
+  scratch!: Scratch;
   /** Where logits come back. */
   readback!: Readback;
   readonly #gpu: Gpu;
@@ -37,6 +37,11 @@ export class ProgramMemory implements Memory {
     this.#places = new Map(program.caches.map((cache) => [cache, this.#caches.plan(cacheBytes(cache, options))]));
   }
 
+  /** Multiprocessors of the device, for how finely work is cut; a guess where they are not known. */
+  get multiprocessors(): number {
+    return this.#gpu.workgroups || 64;
+  }
+
   /** Bytes of device memory. */
   get bytes(): number {
     const { weights, caches, others } = this.#sizes();
@@ -49,13 +54,9 @@ export class ProgramMemory implements Memory {
     const { device, name, pipelines } = this.#gpu, program = this.#program, options = this.#options;
     device.pushErrorScope("validation");
     device.pushErrorScope("out-of-memory");
-    this.inputs = new BatchInputs(device, options, headDim(program));
+    this.inputs = new BatchInputs(device, program, options, this.multiprocessors);
     this.#buffers = program.buffers.map((buffer) => this.#storage(buffer.name, rowsOf(buffer.rows, options) * buffer.cols * 4));
-    this.normed = {
-      tokens: this.#storage("normed", options.maxRows * widest(program) * 4),
-      outputs: this.#storage("normed outputs", options.maxOutputs * widest(program) * 4),
-    };
-    this.nothing = this.#storage("nothing", 16);
+    this.scratch = new Scratch(device, program, options);
     this.readback = new Readback(device, logitsBytes(program, options));
     this.#caches.allocate(device, "kv");
     this.weights.allocate(device, pipelines);
@@ -81,6 +82,7 @@ activations ${inMiB(others)}): ${error.message.trim()}`,
 
   destroy(): void {
     this.inputs.destroy();
+    this.scratch.destroy();
     this.weights.destroy();
     this.readback.destroy();
     this.#caches.destroy();
@@ -97,8 +99,7 @@ activations ${inMiB(others)}): ${error.message.trim()}`,
   #sizes(): { weights: number; caches: number; others: number } {
     const program = this.#program, options = this.#options;
     const buffers = program.buffers.reduce((sum, buffer) => sum + rowsOf(buffer.rows, options) * buffer.cols * 4, 0);
-    const normed = widest(program) * 4 * (options.maxRows + options.maxOutputs);
-    const others = buffers + normed + BatchInputs.bytes(options, headDim(program)) + logitsBytes(program, options);
+    const others = buffers + Scratch.bytes(program, options) + BatchInputs.bytes(program, options) + logitsBytes(program, options);
     return { weights: this.weights.bytes, caches: this.#caches.bytes, others };
   }
 
@@ -136,15 +137,6 @@ function cacheBytes(cache: Cache, options: CompileOptions): number {
 
 function logitsBytes(program: Program, options: CompileOptions): number {
   return options.maxOutputs * program.logits.cols * 4;
-}
-
-function headDim(program: Program): number {
-  return program.caches[0]?.headDim ?? 0;
-}
-
-/** Widest input of a norm. */
-function widest(program: Program): number {
-  return Math.max(...program.steps.flatMap((step) => step.op === "normLinear" || step.op === "normGatedLinear" ? [(step.binds[0] as Buffer).cols] : [1]));
 }
 
 function inMiB(bytes: number): string {

@@ -35,6 +35,9 @@ const embeddedFolder = new URL("../../models/smollm3-tiny/", import.meta.url);
  * @throws {TypeError} when there is something that is no model, or that would have to be downloaded.
  */
 export async function resolveSource(source: string, options: SourceOptions = {}): Promise<ModelSource> {
+  if (typeof source !== "string" || source === "") {
+    throw new TypeError(`Cannot load a model: its source is ${source === "" ? "empty" : typeof source}; ${accepted}`);
+  }
   if (source === "embedded") {
     const files = embeddedFolder.protocol === "file:" ? new LocalFolder(fileURLToPath(embeddedFolder)) : new RemoteFolder(embeddedFolder);
     return { kind: "transformers", name: "embedded", files };

@@ -24,6 +24,18 @@ pub struct Merger {
     pairs: Vec<Pair>,
     /// Rank and position in one word, so that one minimum finds both.
     keys: Vec<u32>,
+    /// Lowest rank that a merge of the symbol can have if it was right to begin with it; zero for all but whole characters.
+    floors: Vec<u32>,
+    /// By code point: token of a character and its floor. Made for the first text that needs it.
+    characters: Vec<Character>,
+    /// A merge was below a floor: characters must not be made first.
+    is_below: bool,
+}
+
+#[derive(Clone, Copy)]
+struct Character {
+    is_known: bool,
+    pair: Pair,
 }
 
 impl Merger {
@@ -90,6 +102,18 @@ impl Merger {
     /// Merges one window.
     fn run(&mut self, vocabulary: &Vocabulary, text: &[u8], start: usize, end: usize) {
         self.prepare(vocabulary, text, start, end);
+        if text[start..end].iter().any(|&byte| byte >= 0xe0) {
+            self.make_characters(vocabulary, text, start, end);
+            self.merge_all(vocabulary, text, start, end);
+            if !self.is_below {
+                return;
+            }
+            self.prepare(vocabulary, text, start, end);
+        }
+        self.merge_all(vocabulary, text, start, end);
+    }
+
+    fn merge_all(&mut self, vocabulary: &Vocabulary, text: &[u8], start: usize, end: usize) {
         if end - start <= SCAN && vocabulary.merge_count() < 1 << (32 - POSITION_BITS) {
             self.merge_by_scan(vocabulary, text, start);
         } else {
@@ -99,25 +123,81 @@ impl Merger {
 
     /// One symbol a byte.
     fn prepare(&mut self, vocabulary: &Vocabulary, text: &[u8], start: usize, end: usize) {
-        let length = end - start;
+        let piece = &text[start..end];
         self.ids.clear();
-        self.ids.extend(
-            text[start..end]
-                .iter()
-                .map(|&byte| vocabulary.byte_id(byte)),
-        );
+        self.ids
+            .extend(piece.iter().map(|&byte| vocabulary.byte_id(byte)));
         self.lengths.clear();
-        self.lengths.resize(length, 1);
+        self.lengths.resize(piece.len(), 1);
+        self.floors.clear();
+        self.floors.resize(piece.len(), 0);
         self.previous.clear();
         self.previous
-            .extend((0..length as u32).map(|i| i.wrapping_sub(1)));
+            .extend((0..piece.len() as u32).map(|i| i.wrapping_sub(1)));
         self.pairs.clear();
         self.pairs.extend(
-            text[start..end]
+            piece
                 .windows(2)
                 .map(|pair| vocabulary.byte_pair(pair[0], pair[1])),
         );
         self.pairs.push(NO_PAIR);
+        self.is_below = false;
+    }
+
+    /// Makes one symbol of each character of three bytes at whose borders no token crosses.
+    ///
+    /// Nothing but its own bytes merges with them before the character is whole, so it may be made first, if no merge of the whole one would have come
+    /// before its own: that is what floors are for. Chinese has two merges less for each character.
+    fn make_characters(&mut self, vocabulary: &Vocabulary, text: &[u8], start: usize, end: usize) {
+        if self.characters.is_empty() {
+            self.characters = vec![
+                Character {
+                    is_known: false,
+                    pair: NO_PAIR
+                };
+                0x1_0000
+            ];
+        }
+        let piece = &text[start..end];
+        let is_part = |i: usize| i < piece.len() && piece[i] & 0xc0 == 0x80;
+        let crosses =
+            |i: usize| i > 0 && i < piece.len() && vocabulary.may_cross(piece[i - 1], piece[i]);
+        let mut before = u32::MAX;
+        let mut i = 0;
+        while i < piece.len() {
+            let mut length = 1;
+            if piece[i] & 0xf0 == 0xe0
+                && is_part(i + 1)
+                && is_part(i + 2)
+                && !crosses(i)
+                && !crosses(i + 3)
+            {
+                let code_point = (piece[i] as usize & 0x0f) << 12
+                    | (piece[i + 1] as usize & 0x3f) << 6
+                    | (piece[i + 2] as usize & 0x3f);
+                let entry = &mut self.characters[code_point];
+                if !entry.is_known {
+                    *entry = Character {
+                        is_known: true,
+                        pair: vocabulary.character(text, start + i),
+                    };
+                }
+                if entry.pair.rank != NO_RANK {
+                    length = 3;
+                    self.ids[i] = entry.pair.id;
+                    self.floors[i] = entry.pair.rank;
+                    self.lengths[i] = 3;
+                    self.pairs[i..i + 3].fill(NO_PAIR);
+                }
+            }
+            self.previous[i] = before;
+            // A pair with a byte is not one of two bytes any more.
+            if before != u32::MAX && (length == 3 || self.lengths[before as usize] == 3) {
+                self.update(vocabulary, text, start, before as usize);
+            }
+            before = i as u32;
+            i += length;
+        }
     }
 
     fn merge_by_scan(&mut self, vocabulary: &Vocabulary, text: &[u8], start: usize) {
@@ -186,6 +266,7 @@ impl Merger {
     fn join(&mut self, i: usize) -> usize {
         let gone = i + self.lengths[i] as usize;
         self.ids[i] = self.pairs[i].id;
+        self.floors[i] = 0;
         self.lengths[i] += self.lengths[gone];
         self.pairs[gone] = NO_PAIR;
         let after = i + self.lengths[i] as usize;
@@ -199,16 +280,14 @@ impl Merger {
     #[inline(always)]
     fn update(&mut self, vocabulary: &Vocabulary, text: &[u8], start: usize, i: usize) {
         let middle = i + self.lengths[i] as usize;
-        self.pairs[i] = if middle == self.lengths.len() {
-            NO_PAIR
-        } else {
-            vocabulary.pair(
-                text,
-                start + i,
-                start + middle,
-                start + middle + self.lengths[middle] as usize,
-            )
-        };
+        if middle == self.lengths.len() {
+            self.pairs[i] = NO_PAIR;
+            return;
+        }
+        let end = middle + self.lengths[middle] as usize;
+        let pair = vocabulary.pair(text, start + i, start + middle, start + end);
+        self.is_below |= pair.rank < self.floors[i].max(self.floors[middle]);
+        self.pairs[i] = pair;
     }
 }
 
@@ -353,5 +432,108 @@ mod tests {
             merger.emit(text.len(), &mut by_heap);
             assert_eq!(by_scan, by_heap);
         }
+    }
+
+    /// A character of GPT-2's alphabet for each byte of the test's characters.
+    fn spelled(bytes: &[u8]) -> String {
+        let character = |byte: u8| match byte {
+            0x21..=0x7e | 0xa1..=0xac | 0xae..=0xff => byte as u32,
+            0..=0x20 => 0x100 + byte as u32,
+            0x7f..=0xa0 => 0x121 + byte as u32 - 0x7f,
+            0xad => 0x143,
+        };
+        bytes
+            .iter()
+            .map(|&byte| char::from_u32(character(byte)).unwrap())
+            .collect()
+    }
+
+    #[test]
+    fn whole_characters_first_changes_nothing() {
+        let mut random = Random(3);
+        let mut below = 0;
+        for round in 0..400 {
+            let letters: Vec<char> = "漢字漣孖a漢é".chars().collect();
+            let mut tokens: Vec<Vec<u8>> = Vec::new();
+            for letter in &letters {
+                for byte in letter.to_string().bytes().map(|byte| vec![byte]) {
+                    if !tokens.contains(&byte) {
+                        tokens.push(byte);
+                    }
+                }
+            }
+            let mut merges: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
+            let mut join = |left: &[u8],
+                            right: &[u8],
+                            tokens: &mut Vec<Vec<u8>>,
+                            merges: &mut Vec<(Vec<u8>, Vec<u8>)>| {
+                let made = [left, right].concat();
+                if made.len() <= 12 && !tokens.contains(&made) {
+                    tokens.push(made);
+                    merges.push((left.to_vec(), right.to_vec()));
+                }
+            };
+            // Most characters are tokens; some tokens cross their borders.
+            for letter in &letters {
+                let bytes = letter.to_string().into_bytes();
+                if bytes.len() == 3 && random.below(5) > 0 {
+                    join(&bytes[..2], &bytes[2..], &mut tokens, &mut merges);
+                    join(&bytes[..1], &bytes[1..2], &mut tokens, &mut merges);
+                }
+            }
+            for _ in 0..round % 40 {
+                let (left, right) = (
+                    tokens[random.below(tokens.len())].clone(),
+                    tokens[random.below(tokens.len())].clone(),
+                );
+                let text = [&left[..], &right[..]].concat();
+                if random.below(8) == 0 || std::str::from_utf8(&text).is_ok() {
+                    join(&left, &right, &mut tokens, &mut merges);
+                }
+            }
+            for i in (1..merges.len()).rev() {
+                if random.below(3) == 0 {
+                    merges.swap(i, i - 1);
+                }
+            }
+            let strings = |list: &[Vec<u8>]| {
+                list.iter()
+                    .map(|token| spelled(token))
+                    .collect::<Vec<_>>()
+                    .join("\0")
+            };
+            let mut vocabulary = Vocabulary::new(strings(&tokens).as_bytes());
+            let named: Vec<(String, String)> = merges
+                .iter()
+                .map(|(left, right)| (spelled(left), spelled(right)))
+                .collect();
+            let lines: Vec<String> = named
+                .iter()
+                .map(|(left, right)| format!("{left} {right}"))
+                .collect();
+            vocabulary.set_merges(lines.join("\0").as_bytes()).unwrap();
+            for length in [1, 2, 5, 20, 100] {
+                let text: String = (0..length)
+                    .map(|_| letters[random.below(letters.len())])
+                    .collect();
+                let padded = [text.as_bytes(), &[0; PADDING]].concat();
+                let (mut ids, mut merger) = (Vec::new(), Merger::default());
+                merger.merge(&vocabulary, &padded, 0, text.len(), &mut ids);
+                let found: Vec<String> = ids
+                    .iter()
+                    .map(|&id| spelled(vocabulary.token(id)))
+                    .collect();
+                assert_eq!(
+                    found,
+                    oracle(&named, &spelled(text.as_bytes())),
+                    "{lines:?} {text}"
+                );
+                merger.prepare(&vocabulary, &padded, 0, text.len());
+                merger.make_characters(&vocabulary, &padded, 0, text.len());
+                merger.merge_by_heap(&vocabulary, &padded, 0);
+                below += merger.is_below as usize;
+            }
+        }
+        assert!(below > 0, "no vocabulary needed its floors");
     }
 }

@@ -95,6 +95,8 @@ pub struct Vocabulary {
     /// Merge of each pair of bytes: `left * 256 + right`.
     byte_pairs: Vec<Pair>,
     merge_count: usize,
+    /// A bit for each two bytes that lie at a border of characters inside a token that begins or ends within a character.
+    crossings: Vec<u64>,
 }
 
 impl Vocabulary {
@@ -135,8 +137,10 @@ impl Vocabulary {
         ];
         self.filter = vec![0; (matched.len() / 4).next_power_of_two()];
         self.longest = lengths().max().unwrap_or(0);
+        self.crossings = vec![0; 0x1_0000 / 64];
         for id in (0..matched.len()).filter(|&id| matched[id]) {
             let (start, end) = (self.starts[id] as usize, self.starts[id + 1] as usize);
+            self.note_crossings(start, end);
             match end - start {
                 0 => {}
                 1 => {
@@ -154,6 +158,34 @@ impl Vocabulary {
                 }
             }
         }
+    }
+
+    fn note_crossings(&mut self, start: usize, end: usize) {
+        let token = &self.bytes[start..end];
+        let is_part = |byte: &u8| byte & 0xc0 == 0x80;
+        let Some(last) = token.iter().rposition(|byte| !is_part(byte)) else {
+            return;
+        };
+        let whole = match token[last] {
+            0..=0x7f => 1,
+            0x80..=0xdf => 2,
+            0xe0..=0xef => 3,
+            _ => 4,
+        };
+        if !is_part(&token[0]) && token.len() - last >= whole {
+            return;
+        }
+        for border in token.windows(2).filter(|border| !is_part(&border[1])) {
+            let place = border[0] as usize * 256 + border[1] as usize;
+            self.crossings[place / 64] |= 1 << (place % 64);
+        }
+    }
+
+    /// Can a token begin or end within a character, and hold the border between the one that ends with `left` and the one that begins with `right`?
+    #[inline(always)]
+    pub fn may_cross(&self, left: u8, right: u8) -> bool {
+        let place = left as usize * 256 + right as usize;
+        self.crossings[place / 64] >> (place % 64) & 1 != 0
     }
 
     fn insert_short(&mut self, start: usize, end: usize, id: u32) {
@@ -346,6 +378,30 @@ impl Vocabulary {
     #[inline(always)]
     pub fn byte_pair(&self, left: u8, right: u8) -> Pair {
         self.byte_pairs[left as usize * 256 + right as usize]
+    }
+
+    /// What the three bytes of a character become, when that is one token: the token, and the highest rank on the way to it.
+    pub fn character(&self, text: &[u8], at: usize) -> Pair {
+        let (first, second) = (
+            self.byte_pair(text[at], text[at + 1]),
+            self.byte_pair(text[at + 1], text[at + 2]),
+        );
+        let (rank, middle) = if first.rank <= second.rank {
+            (first.rank, 2)
+        } else {
+            (second.rank, 1)
+        };
+        if rank == NO_RANK {
+            return NO_PAIR;
+        }
+        let pair = self.pair(text, at, at + middle, at + 3);
+        if pair.rank == NO_RANK {
+            return NO_PAIR;
+        }
+        Pair {
+            rank: pair.rank.max(rank),
+            id: pair.id,
+        }
     }
 
     /// What the neighbours `text[start..middle]` and `text[middle..end]`, both tokens, become.

@@ -1,0 +1,239 @@
+/**
+ * Lowers linears: which kernel for which weights and rows, how finely the work is cut, what is joined.
+ *
+ * @module
+ */
+import type { Buffer, RowKind, Weight } from "../engine/program.ts";
+import type { Range } from "./arena.ts";
+import type { Counts } from "./batch_inputs.ts";
+import { type Dispatch, dispatch, type Grid, type Lowered, type Memory, rowsOf } from "./dispatch.ts";
+import { type GpuFormat, layouts, type PlacedPart } from "./weights.ts";
+
+/** What a linear does with its result (epilogue.wgsl). */
+export const epilogues = { set: 0, add: 1, gate: 2 };
+
+/** Formats that packed dot products with int8 activations can take, with the parts that make them signed bytes. */
+const int8Parts: Partial<Record<GpuFormat, readonly string[]>> = {
+  q4_0: ["int8_q4_0"],
+  q4_1: ["int8_q4_1"],
+  q8_0: ["int8_q8_0"],
+};
+/** Formats whose weights are widened eight at a time; all others one by one. */
+const wideParts: Partial<Record<GpuFormat, string>> = { bf16: "tile_bf16", f16: "tile_f16", f32: "tile_f32" };
+
+/** Rows up to which weights go straight to registers (linear_*_rows.wgsl) and up to which tiles have 32 rows; the plain path changes at the first as well. */
+const fewRows = 8, someRows = 96;
+/** Workgroups of a multiprocessor, and the share of a tile's time that each further plane of sums costs where K is 2,048. */
+const tiles = { 32: { resident: 4, planeCost: 0.05 }, 128: { resident: 1, planeCost: 0.05 } } as const;
+const mostSplits = 16, leastSteps = 8;
+
+/** Adjacent rows of a weight in one binding. */
+interface Span {
+  readonly format: GpuFormat;
+  readonly rows: number;
+  readonly cols: number;
+  readonly blocks: number;
+  readonly half: boolean;
+  readonly rotary: number;
+  /** Column of the result where its outputs begin. */
+  readonly first: number;
+  readonly data: Range;
+  readonly scales: Range;
+}
+
+/** A linear of a step. */
+export interface Linear {
+  readonly weight: Weight;
+  readonly bias: Weight | null;
+  /** Added to a column to find its bias. */
+  readonly biasFirst?: number;
+  readonly out: Buffer;
+  readonly epilogue: number;
+  readonly activation?: number;
+  /** Rows of gate, when the weight is gate and up and both are made together. */
+  readonly gated?: number;
+  /** Its input as f32. */
+  readonly x: GPUBuffer;
+  readonly rowKind: RowKind;
+}
+
+/** What a linear reads: rows that are normalised first if there is a norm. */
+export interface Input {
+  readonly x: GPUBuffer;
+  readonly cols: number;
+  readonly norm?: Range;
+  readonly eps?: number;
+}
+
+/** Whether gate and up can be made together: in one binding, one behind the other, by kernels that know how. */
+export function isGated(at: Lowered, weight: Weight, bias: Weight | null): boolean {
+  const [gate, up] = weight.parts, all = spans(at.memory, weight, bias !== null);
+  return weight.parts.length === 2 && gate.rows === up.rows && all.length === 1 && !isPlain(all[0]);
+}
+
+/** The dispatches that bring the input of a linear into the form that its kernels read. */
+export function prepare(at: Lowered, weight: Weight, { x, cols, norm, eps = 0 }: Input, rowKind: RowKind): Dispatch[] {
+  const parts = weight.parts.map(({ tensor }) => at.memory.weights.part(tensor)), { scratch, inputs } = at.memory;
+  const asInt8 = parts.some((part) => isInt8(at, part)), asFloat = parts.some((part) => !isInt8(at, part));
+  const perRow = (x: number, y: number) => (counts: Counts): Grid => {
+    const rows = rowsOf(rowKind, counts);
+    return rows > 0 ? [x || rows, y || rows, 1] : undefined;
+  };
+  const made: Dispatch[] = [];
+  if (norm && asFloat) {
+    const resources = [inputs.batch, x, norm, scratch.normed];
+    made.push(dispatch(at, { parts: ["rms_norm", "batch"], access: "urrw", constants: { cols, eps }, resources, grid: perRow(0, 1) }));
+  }
+  if (norm && asInt8) {
+    const resources = [inputs.batch, x, norm, scratch.units, scratch.factors], names = ["rms_norm_int8", "quantize_block", "batch"];
+    made.push(dispatch(at, { parts: names, access: "urrww", constants: { cols, eps }, resources, grid: perRow(0, 1) }));
+  }
+  if (!norm && asInt8) {
+    const resources = [inputs.batch, x, scratch.units, scratch.factors], names = ["quantize_rows", "quantize_block", "batch"];
+    made.push(dispatch(at, { parts: names, access: "urww", constants: { inner: cols }, resources, grid: perRow(Math.ceil(cols / 2048), 0) }));
+  }
+  return made;
+}
+
+/** The dispatches of a linear whose input {@link prepare} has prepared. */
+export function linear(at: Lowered, linear: Linear): Dispatch[] {
+  return spans(at.memory, linear.weight, linear.bias !== null).flatMap((span) => isPlain(span) ? plain(at, linear, span) : tuned(at, linear, span));
+}
+
+function isInt8(at: Lowered, { format, cols }: Pick<PlacedPart, "format" | "cols">): boolean {
+  return at.options.activations === "int8" && format in int8Parts && cols % 64 === 0;
+}
+
+/** Widths that do not fit the fast kernels. */
+function isPlain({ cols }: Span): boolean {
+  return cols % 32 !== 0;
+}
+
+/** The chunks of a weight, joined where one follows the other in memory. */
+function spans(memory: Memory, weight: Weight, hasBias: boolean): Span[] {
+  const found: Span[] = [];
+  let first = 0;
+  for (const { tensor, rows } of weight.parts) {
+    const part = memory.weights.part(tensor);
+    for (const chunk of part.chunks) {
+      const { format, cols, blocks, half, rotary } = part;
+      const next: Span = { format, cols, blocks, half, rotary, rows: chunk.rows, first: first + chunk.firstRow, data: chunk.data(), scales: chunk.scales() };
+      const last = found.at(-1);
+      if (last && follows(last, next) && !(hasBias && last.rotary !== rotary)) found[found.length - 1] = joined(last, next);
+      else found.push(next);
+    }
+    first += rows;
+  }
+  return found;
+}
+
+function follows(a: Span, b: Span): boolean {
+  const adjoins = (x: Range, y: Range) => x.buffer === y.buffer && x.offset + x.size === y.offset;
+  const scaled = layouts[a.format].scaleBytes > 0;
+  return a.format === b.format && a.cols === b.cols && a.half === b.half && a.rows % 32 === 0 && adjoins(a.data, b.data) &&
+    (!scaled || adjoins(a.scales, b.scales));
+}
+
+function joined(a: Span, b: Span): Span {
+  const join = (x: Range, y: Range): Range => ({ ...x, size: y.offset + y.size - x.offset });
+  return { ...a, rows: a.rows + b.rows, data: join(a.data, b.data), scales: layouts[a.format].scaleBytes > 0 ? join(a.scales, b.scales) : a.scales };
+}
+
+/** Kernels that take any width: weights as f32, one by one or in blocks. */
+function plain(at: Lowered, linear: Linear, span: Span): Dispatch[] {
+  const { inputs, scratch } = at.memory,
+    resources = [inputs.batch, span.data, span.scales, linear.x, biasOf(at, linear) ?? scratch.nothing, at.memory.buffer(linear.out)];
+  const make = (name: string, grid: (rows: number) => Grid) =>
+    dispatch(at, {
+      parts: [name, "batch", "epilogue", "layout", ...layouts[span.format].weight, "x_at"],
+      access: "urrrrw",
+      constants: constantsOf(linear, span),
+      resources,
+      grid: (counts) => grid(rowsOf(linear.rowKind, counts)),
+    });
+  return [
+    make("linear_rows", (rows) => rows > 0 && rows <= fewRows ? [Math.ceil(span.rows / 32), rows, 1] : undefined),
+    make("linear_tiles", (rows) => rows > fewRows ? [Math.ceil(span.rows / 64), Math.ceil(rows / 64), 1] : undefined),
+  ];
+}
+
+/** Kernels for widths that are multiples of 32: few rows, tiles of 32 rows, tiles of 128 rows, the latter two with K split where that fills the device. */
+function tuned(at: Lowered, linear: Linear, span: Span): Dispatch[] {
+  const { inputs, scratch } = at.memory, int8 = isInt8(at, span), bias = biasOf(at, linear) ?? scratch.nothing, out = at.memory.buffer(linear.out);
+  const kind = int8 ? "linear_int8" : "linear_float", wide = wideParts[span.format];
+  const format = int8 ? int8Parts[span.format]! : wide ? [wide] : ["tile_any", ...layouts[span.format].weight, "x_none"];
+  const x = int8 ? [scratch.units, scratch.factors] : [linear.x], shape = ["batch", "eight", "epilogue", "layout", "matrix"];
+  const constants = { ...constantsOf(linear, span), gated: linear.gated ?? 0, planes: 0 };
+  const make = (name: string, more: string, extra: Record<string, number>, to: GPUBuffer, grid: (rows: number) => Grid) =>
+    dispatch(at, {
+      parts: [`${kind}${name}`, ...shape, ...format, more],
+      access: int8 ? "urrrrrw" : "urrrrw",
+      constants: { ...constants, ...extra },
+      resources: [inputs.batch, span.data, span.scales, ...x, bias, to],
+      grid: (counts) => grid(rowsOf(linear.rowKind, counts)),
+    });
+  const outputs = linear.gated ?? span.rows, groups = Math.ceil(outputs / (span.half ? 16 : 32)), made: Dispatch[] = [];
+  for (const few of [1, 2, 4, fewRows]) {
+    made.push(make("_rows", "rows_store", { few, partial_size: 512 * few }, out, (rows) => rows > few / 2 && rows <= few ? [groups, 1, 1] : undefined));
+  }
+  const most = linear.rowKind === "tokens" ? at.options.maxRows : at.options.maxOutputs, columns = Math.ceil(span.rows / 128);
+  const sums = (splits: number, fits: (rows: number) => boolean) =>
+    dispatch(at, {
+      parts: ["linear_sum", "batch", "epilogue", "layout", "matrix"],
+      access: "urrw",
+      constants: { ...constants, splits },
+      resources: [inputs.batch, scratch.planes, bias, out],
+      grid: (counts) => {
+        const rows = rowsOf(linear.rowKind, counts);
+        return fits(rows) ? [Math.ceil(outputs / 256), rows, 1] : undefined;
+      },
+    });
+  const tile = (height: 32 | 128, name: string, store: string, above: number, upTo: number) => {
+    const steps = span.cols / (int8 ? 64 : 16);
+    // Each number of tiles gets the split that suits it; once it is 1 it stays 1.
+    for (let count = Math.ceil((above + 1) / height); (count - 1) * height < Math.min(upTo, most); count++) {
+      const least = Math.max(above, (count - 1) * height), splits = splitsOf(at.memory, height, count * columns, steps, span, Math.min(upTo, count * height));
+      const last = splits === 1 && count * columns >= tiles[height].resident * at.memory.multiprocessors;
+      const fits = (rows: number) => rows > least && rows <= (last ? upTo : Math.min(upTo, count * height));
+      const grid = (rows: number): Grid => fits(rows) ? [Math.ceil(rows / height), columns, splits] : undefined;
+      made.push(make(name, store, { planes: splits > 1 ? 1 : 0 }, splits > 1 ? scratch.planes : out, grid));
+      if (splits > 1) made.push(sums(splits, fits));
+      if (last) break;
+    }
+  };
+  tile(32, "_32", "tile32_store", fewRows, someRows);
+  tile(128, "", "tile_store", someRows, Infinity);
+  return made;
+}
+
+/** Into how many parts K is cut: the number that leaves the fewest multiprocessors idle, weighed against the planes that have to be added. */
+function splitsOf(memory: Memory, height: 32 | 128, count: number, steps: number, span: Span, rows: number): number {
+  const { resident, planeCost } = tiles[height], slots = resident * memory.multiprocessors, perPlane = rows * span.rows * 4;
+  const cost = (splits: number) => Math.ceil(count * splits / slots) / splits + (splits > 1 ? splits * planeCost * (2048 / span.cols) * (count / slots) : 0);
+  let best = 1;
+  for (let splits = 2; splits <= Math.min(mostSplits, steps / leastSteps) && splits * perPlane <= memory.scratch.planes.size; splits++) {
+    if (cost(splits) < cost(best)) best = splits;
+  }
+  return best;
+}
+
+function biasOf(at: Lowered, { bias }: Linear): Range | undefined {
+  return bias ? at.memory.weights.vector(bias) : undefined;
+}
+
+function constantsOf({ epilogue, activation, bias, biasFirst, rowKind, out }: Linear, span: Span): Record<string, number> {
+  return {
+    inner: span.cols,
+    blocks: span.blocks,
+    rows: span.rows,
+    first: span.first,
+    stride: out.cols,
+    epilogue,
+    activation: activation ?? 0,
+    has_bias: bias ? 1 : 0,
+    bias_first: biasFirst ?? 0,
+    of_outputs: rowKind === "outputs" ? 1 : 0,
+    rotary: span.rotary,
+    half_groups: span.half ? 1 : 0,
+  };
+}

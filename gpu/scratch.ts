@@ -1,0 +1,65 @@
+/**
+ * Memory that dispatches of one step use between each other; its contents mean nothing outside a step.
+ *
+ * @module
+ */
+import type { CompileOptions } from "../engine/backend.ts";
+import type { Buffer, Program, Weight } from "../engine/program.ts";
+import { mostPartials } from "./batch_inputs.ts";
+
+/** Most bytes of the planes of a linear whose K is split. */
+const mostPlaneBytes = 32 << 20;
+
+/** Sizes in bytes, by name. */
+function sizes(program: Program, options: CompileOptions) {
+  const rows = Math.max(options.maxRows, options.maxOutputs);
+  const linears = program.steps.filter(({ op }) => op === "normLinear" || op === "normGatedLinear" || op === "linearAdd");
+  const inner = Math.max(0, ...linears.map(({ binds }) => (binds[0] as Buffer).cols));
+  const normed = Math.max(0, ...linears.filter(({ op }) => op !== "linearAdd").map(({ binds }) => (binds[0] as Buffer).cols));
+  const outer = Math.max(0, ...linears.map(({ op, binds }) => (binds[op === "linearAdd" ? 1 : 2] as Weight).rows));
+  const attention = program.steps.find(({ op }) => op === "attention")?.consts, int8 = options.activations === "int8" ? rows * inner : 0;
+  return {
+    normed: rows * normed * 4,
+    units: int8,
+    factors: int8 / 4,
+    planes: Math.min(mostPlaneBytes, 8 * rows * outer * 4),
+    partial: attention ? mostPartials(options) * attention.heads * (attention.headDim + 2) * 4 : 0,
+    nothing: 16,
+  };
+}
+
+/** The buffers. */
+export class Scratch {
+  /** Normalised rows on their way from a norm to a linear, f32 `[rows, widest]`. */
+  readonly normed: GPUBuffer;
+  /** The int8 image of the rows that a linear multiplies, and the factors of its blocks of 32 (quantize_rows.wgsl). */
+  readonly units: GPUBuffer;
+  readonly factors: GPUBuffer;
+  /** Sums of a linear whose K is split (linear_sum.wgsl). */
+  readonly planes: GPUBuffer;
+  /** Attention of slices of a context (attention_combine.wgsl). */
+  readonly partial: GPUBuffer;
+  /** Bound where a kernel declares a bias or scales that it does not use. */
+  readonly nothing: GPUBuffer;
+
+  /** Bytes of device memory. */
+  static bytes(program: Program, options: CompileOptions): number {
+    return Object.values(sizes(program, options)).reduce((sum, bytes) => sum + bytes, 0);
+  }
+
+  constructor(device: GPUDevice, program: Program, options: CompileOptions) {
+    const bytes = sizes(program, options);
+    const make = (name: keyof typeof bytes) =>
+      device.createBuffer({ label: name, size: Math.max(16, Math.ceil(bytes[name] / 16) * 16), usage: GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC });
+    this.normed = make("normed");
+    this.units = make("units");
+    this.factors = make("factors");
+    this.planes = make("planes");
+    this.partial = make("partial");
+    this.nothing = make("nothing");
+  }
+
+  destroy(): void {
+    for (const buffer of [this.normed, this.units, this.factors, this.planes, this.partial, this.nothing]) buffer.destroy();
+  }
+}
