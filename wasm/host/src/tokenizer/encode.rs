@@ -1,9 +1,10 @@
 //! From text to tokens.
 use super::added::{AddedTokens, Range};
+use super::key::{Key, PADDING};
 use super::merge::Merger;
 use super::split::{gpt2, llama3, Origin, Splitter, Stage};
 use super::unicode::Classes;
-use super::vocabulary::{Key, Vocabulary, NO_TOKEN, PADDING};
+use super::vocabulary::{Vocabulary, NO_TOKEN};
 
 const PIECES_A_CALL: usize = 512;
 /// Slots of the cache of pieces; one entry each, the last to come stays.

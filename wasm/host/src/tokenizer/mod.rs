@@ -2,6 +2,7 @@
 mod added;
 mod alphabet;
 mod encode;
+mod key;
 mod merge;
 mod offsets;
 mod regex_split;
@@ -12,10 +13,11 @@ mod vocabulary;
 
 use added::{Added, AddedTokens, Range};
 use encode::{PieceEncoder, Tables};
+use key::PADDING;
 use regex_split::RegexSplit;
 use split::{Splitter, Stage};
 use unicode::Classes;
-use vocabulary::{Vocabulary, PADDING};
+use vocabulary::Vocabulary;
 use wasm_bindgen::prelude::*;
 
 /// A tokenizer and the buffers it shares with JavaScript: text and ids go in, ids, offsets and bytes come out.

@@ -229,10 +229,10 @@ impl Splitter {
             Stage::Regex(split) => split.split(text, start, end, &mut next),
             Stage::PrefixSpace if text[start] == b' ' => next(text, start, end),
             Stage::PrefixSpace => {
-                let mut spaced = Vec::with_capacity(end - start + 1 + super::vocabulary::PADDING);
+                let mut spaced = Vec::with_capacity(end - start + 1 + super::key::PADDING);
                 spaced.push(b' ');
                 spaced.extend_from_slice(&text[start..end]);
-                spaced.resize(spaced.len() + super::vocabulary::PADDING, 0);
+                spaced.resize(spaced.len() + super::key::PADDING, 0);
                 let floor = origin.position(start);
                 let origin = Origin {
                     shift: floor as isize - 1,

@@ -3,7 +3,7 @@ use super::*;
 
 fn pieces(stages: Vec<Stage>, text: &str) -> Vec<String> {
     let mut padded = text.as_bytes().to_vec();
-    padded.resize(padded.len() + super::super::vocabulary::PADDING, 0);
+    padded.resize(padded.len() + super::super::key::PADDING, 0);
     let mut found = Vec::new();
     Splitter { stages }.split(
         &Classes::new(),

@@ -126,7 +126,7 @@ impl Classes {
 fn ascii_letters(bytes: [u8; 8]) -> usize {
     const EACH: u64 = 0x0101_0101_0101_0101;
     let word = u64::from_le_bytes(bytes);
-    let lower = (word | 0x20 * EACH) & (0x7f * EACH);
+    let lower = (word | (0x20 * EACH)) & (0x7f * EACH);
     let from_a = lower + (0x80 - b'a' as u64) * EACH;
     let above_z = lower + (0x80 - b'z' as u64 - 1) * EACH;
     let others = !(from_a & !above_z & !word) & (0x80 * EACH);
