@@ -1,7 +1,7 @@
 /**
- * Decode of the full SmolLM3-3B shape with random weights on the GPU: the persistent walk against one dispatch a step, ids compared, tokens a second.
+ * Decode (and, with --prefill 512,2048, prefill) of the full SmolLM3-3B shape with random weights on the GPU: the persistent walk against one dispatch a step, ids compared, tokens a second.
  *
- * `deno run -A bench/gpu/decode.ts [--format q4_0,q8_0,bf16] [--context 512] [--layers 36] [--compare]`
+ * `deno run -A bench/gpu/decode.ts [--format q4_0,q8_0,bf16] [--context 512] [--layers 36] [--prefill 512,2048] [--compare]`
  *
  * @module
  */
@@ -22,6 +22,7 @@ const { values: args } = parseArgs({
     layers: { type: "string", default: "36" },
     compare: { type: "boolean", default: false },
     tokens: { type: "string", default: "256" },
+    prefill: { type: "string", default: "" },
   },
 });
 const layers = Number(args.layers), tokens = Number(args.tokens);
@@ -72,11 +73,11 @@ const gpu = await requestGpu(), program = smolLM3(config), rope = new RopeTable(
 console.log(gpu.name, { subgroups: gpu.subgroups, coherent: gpu.coherent, subgroupSize: gpu.subgroupSize, workgroups: gpu.workgroups });
 for (const format of args.format.split(",") as Format[]) {
   for (const context of args.context.split(",").map(Number)) {
-    const blocks = Math.ceil((context + tokens + 64) / blockSize),
+    const blocks = Math.ceil((Math.max(context, ...args.prefill.split(",").map(Number)) + tokens + 64) / blockSize),
       names = program.weights.flatMap(({ parts, rows }) => parts.map(({ tensor }) => [tensor, rows === 1 ? "f32" : format] as const));
     const started = performance.now();
     const executable = await GpuExecutable.compile(gpu, program, {
-      maxRows: 512,
+      maxRows: Math.max(512, ...args.prefill.split(",").map(Number)),
       maxOutputs: 4,
       maxSequences: 2,
       maxContext: blocks * blockSize,
@@ -111,6 +112,16 @@ for (const format of args.format.split(",") as Format[]) {
       blocksPerSequence: blocks,
       outputRows: Uint32Array.of(ids.length - 1),
     });
+    for (const rows of args.prefill.split(",").filter(Boolean).map(Number)) {
+      const ids = Array.from({ length: rows }, (_, i) => (i * 7919 + 100) % config.vocabSize), times: number[] = [];
+      for (let run = 0; run < 7; run++) {
+        const started = performance.now();
+        await executable.execute(batch(ids, 0));
+        times.push(performance.now() - started);
+      }
+      const median = times.slice(2).sort((a, b) => a - b)[2];
+      console.log(`  prefill of ${rows}: ${(rows / median * 1000).toFixed(0)} tokens/s, ${median.toFixed(1)} ms (median of 5, after 2)`);
+    }
     const argmax = (logits: Float32Array) => logits.reduce((best, value, i) => value > logits[best] ? i : best, 0);
     const next = random(9), prompt = Array.from({ length: Math.min(context, 2048) }, () => Math.floor(next() * config.vocabSize));
     let logits: Float32Array = new Float32Array(), past = 0;
