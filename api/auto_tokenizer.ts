@@ -50,6 +50,7 @@ export class AutoTokenizer {
   /** Longest text that the model was made for, in tokens; Infinity when its files do not say. */
   readonly modelMaxLength: number;
   readonly #bpe: BpeTokenizer;
+  #isFreed = false;
   readonly #spec: TokenizerSpec;
   readonly #config: TokenizerFiles["config"];
   readonly #chat: ChatRenderer;
@@ -102,7 +103,7 @@ export class AutoTokenizer {
   encode(text: string, options: { addSpecialTokens?: boolean } = {}): number[] {
     if (typeof text !== "string") throw new TypeError(`Cannot encode ${text === null ? "null" : typeof text}: expected a string`);
     const { prefix, suffix } = this.#edges(options.addSpecialTokens);
-    return joined(prefix, this.#bpe.encode(text).ids, suffix);
+    return joined(prefix, this.#usable.encode(text).ids, suffix);
   }
 
   /**
@@ -114,7 +115,7 @@ export class AutoTokenizer {
   encodeBatch(texts: readonly string[], options: BatchOptions = {}): BatchEncoding {
     return encodeBatch(texts, options, {
       ...this.#edges(options.addSpecialTokens),
-      encode: (text, offsets) => this.#bpe.encode(text, { offsets }),
+      encode: (text, offsets) => this.#usable.encode(text, { offsets }),
       padTokenId: this.padTokenId,
       paddingSide: this.#config.padding_side === "left" ? "left" : "right",
       truncationSide: this.#config.truncation_side === "left" ? "left" : "right",
@@ -124,12 +125,13 @@ export class AutoTokenizer {
 
   /** Decodes tokens to the text as it is: nothing is cleaned up. Cut characters become U+FFFD, ids without a token nothing. */
   decode(ids: ArrayLike<number>, options: DecodeOptions = {}): string {
-    return this.#bpe.decode(ids, options);
+    if (typeof ids !== "object" || ids === null || !("length" in ids)) throw new TypeError("Cannot decode: expected a list of token ids");
+    return this.#usable.decode(ids, options);
   }
 
   /** Decodes each sequence. */
   batchDecode(sequences: readonly ArrayLike<number>[], options: DecodeOptions = {}): string[] {
-    return sequences.map((ids) => this.#bpe.decode(ids, options));
+    return sequences.map((ids) => this.decode(ids, options));
   }
 
   /** Renders a chat as the prompt that the model expects. */
@@ -145,7 +147,7 @@ export class AutoTokenizer {
     const { tokenize = true, ...others } = options;
     const parts = this.#chat.render(messages, others);
     if (!tokenize) return parts.map((part) => part.text).join("");
-    const ids = Array.from(this.#bpe.encodeParts(parts));
+    const ids = Array.from(this.#usable.encodeParts(parts));
     return { inputIds: [ids], attentionMask: [new Array(ids.length).fill(1)] };
   }
 
@@ -156,17 +158,23 @@ export class AutoTokenizer {
 
   /** Raw bytes of one token. */
   tokenBytes(id: number): Uint8Array {
-    return this.#bpe.tokenBytes(id);
+    return this.#usable.tokenBytes(id);
   }
 
   /** Decodes tokens that arrive one by one: never half a character. */
   detokenizer(options: DecodeOptions = {}): Detokenizer {
-    return this.#bpe.detokenizer(options);
+    return this.#usable.detokenizer(options);
   }
 
-  /** Frees its memory. */
+  /** Frees its memory; encoding and decoding are errors from then on. Safe to call twice. */
   free(): void {
-    this.#bpe.free();
+    if (!this.#isFreed) this.#bpe.free();
+    this.#isFreed = true;
+  }
+
+  get #usable(): BpeTokenizer {
+    if (this.#isFreed) throw new Error("The tokenizer is freed: load it again");
+    return this.#bpe;
   }
 
   #id(token: string): number | null {

@@ -169,7 +169,14 @@ function crossEntropy(logits: Float32Array, labels: Rows, mask: Rows | undefined
   return sum / count;
 }
 
+const known = new Set<string>([
+  ...["inputIds", "inputsEmbeds", "attentionMask", "positionIds", "labels", "logitsToKeep"],
+  ...["useCache", "pastKeyValues", "outputHiddenStates", "outputAttentions"],
+]);
+
 function refuseUnsupported(inputs: ForwardInputs): void {
+  const unknown = Object.keys(inputs).find((name) => !known.has(name));
+  if (unknown !== undefined) throw new TypeError(`Unknown argument ${unknown} of forward: expected one of ${[...known].join(", ")}`);
   if (inputs.pastKeyValues !== undefined && inputs.pastKeyValues !== null) throw new TypeError("forward does not support pastKeyValues yet, leave it out");
   for (const name of ["useCache", "outputHiddenStates", "outputAttentions"] as const) {
     if (inputs[name]) throw new TypeError(`forward does not support ${name} yet, leave it out`);

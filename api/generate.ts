@@ -152,6 +152,9 @@ function request({ promptTokenIds, processors, criteria }: Row, { eosTokenIds }:
 async function prepare(model: GenerationModel, options: GenerateOptions): Promise<Call> {
   const { inputIds, attentionMask, generationConfig, streamer: _streamer, logitsProcessor, stoppingCriteria, signal: _signal, ...own } = options;
   refuseUnsupported(own);
+  checkFunctions("logitsProcessor", logitsProcessor);
+  checkFunctions("stoppingCriteria", stoppingCriteria);
+  if (typeof inputIds === "string") throw new TypeError("generate needs inputIds as numbers: encode the text with the tokenizer");
   const inputs = rowsOf(inputIds ?? []), length = inputs[0].length;
   if (length === 0) throw new TypeError("generate needs inputIds of at least one token");
   if (inputs.some((row) => row.length !== length)) throw new TypeError("The rows of inputIds must be equally long: pad them on the left");
@@ -195,6 +198,11 @@ async function prepare(model: GenerationModel, options: GenerateOptions): Promis
   });
   const warnings = isPaddedRight ? [...config.warnings, "inputIds are padded on the right, answers start after the padding: pad on the left"] : config.warnings;
   return { config: { ...config, warnings }, rows };
+}
+
+function checkFunctions(name: string, given: unknown): void {
+  const bad = [given ?? []].flat().find((one) => typeof one !== "function");
+  if (bad !== undefined) throw new TypeError(`Option ${name} must be a function or a list of functions, got ${typeof bad}`);
 }
 
 /** Transformers shows processors and criteria a row with its padding; the engine has it without. */

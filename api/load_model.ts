@@ -8,7 +8,7 @@ import type { SmolLM3Config } from "../engine/config.ts";
 import type { Format } from "../engine/formats.ts";
 import { GenerationConfig } from "../engine/generation_config.ts";
 import type { Host } from "../engine/host.ts";
-import { openCheckpoint } from "../engine/loader/checkpoint.ts";
+import { type Checkpoint, openCheckpoint } from "../engine/loader/checkpoint.ts";
 import { type LoadProgress, loadWeights } from "../engine/loader/load_weights.ts";
 import { planWeights } from "../engine/loader/plan_weights.ts";
 import { resolveSource } from "../engine/loader/source.ts";
@@ -120,7 +120,7 @@ export async function loadModel(source: string, options: LoadOptions = {}): Prom
     });
     executable = compiled.executable;
     await loadWeights(program, checkpoint, plan, host.codec, executable, { onProgress, signal });
-    const { name, configJson, tokenizer: tokenizerFiles } = checkpoint, generationConfig = GenerationConfig.fromJson(checkpoint.generationConfig);
+    const { name, configJson, tokenizer: tokenizerFiles } = checkpoint, generationConfig = readGenerationConfig(checkpoint);
     return { ...compiled, name, deviceReason: reason, host, configJson, tokenizerFiles, generationConfig };
   } catch (error) {
     executable?.close();
@@ -168,6 +168,15 @@ export async function compileModel(
 
 /** A KV cache of default size is not made smaller than this. */
 const leastTokens = 1024;
+
+/** @throws {TypeError} when a value has the wrong type; the message names the model. */
+function readGenerationConfig({ name, generationConfig }: Checkpoint): GenerationConfig {
+  try {
+    return GenerationConfig.fromJson(generationConfig);
+  } catch (error) {
+    throw error instanceof TypeError ? new TypeError(`Cannot use the generation config of ${name}: ${error.message}`) : error;
+  }
+}
 
 function checkLoadOptions(options: LoadOptions): void {
   for (const name of Object.keys(options)) {
