@@ -61,7 +61,7 @@ export class ChatRenderer {
       if (token !== null) trusted[name] = token;
     }
     return this.#template(this.#source(chatTemplate, tools !== null)).render({
-      variables: { documents: null, ...Object.fromEntries(snakeCase), messages, tools, add_generation_prompt: addGenerationPrompt },
+      variables: { documents: null, ...Object.fromEntries(snakeCase), messages: messages.map(withoutNulls), tools, add_generation_prompt: addGenerationPrompt },
       trusted,
       date: parseDate(date),
       continueFinalMessage,
@@ -85,6 +85,11 @@ export class ChatRenderer {
     if (template === undefined) this.#parsed.set(source, template = new ChatTemplate(source));
     return template;
   }
+}
+
+/** As Transformers does: templates know what to do without a field, while null would be written as `None`. */
+function withoutNulls(message: Readonly<Record<string, unknown>>): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(message).filter(([, value]) => value !== null));
 }
 
 /** A day without a time is one of the local calendar, as `strftime_now` writes it. */

@@ -85,6 +85,17 @@ Deno.test("chats: text or ids, variables in snake_case, a day of one's choice", 
   assertThrows(() => tokenizer.applyChatTemplate("Hi" as never), TypeError, "expected a list of messages");
 });
 
+Deno.test("a field of a message that is null is one that is not there", () => {
+  const messages = [{ role: "user", content: "Hi" }, { role: "assistant", content: null, tool_calls: null }];
+  assertEquals(tokenizer.applyChatTemplate(messages, { tokenize: false }), "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n<|im_end|>\n");
+});
+
+Deno.test("an empty text is padded with its offsets", () => {
+  const batch = tokenizer.encodeBatch(["", "a"], { padding: true, paddingSide: "left", returnOffsetsMapping: true });
+  assertEquals(batch.inputIds[0], [4085]);
+  assertEquals(batch.offsetMapping, [[[0, 0]], [[0, 1]]]);
+});
+
 Deno.test("several templates with names: the one for tools, or the one that is asked for", async () => {
   const config = { chat_template: [{ name: "default", template: "plain" }, { name: "tool_use", template: "tools" }, { name: "rag", template: "rag" }] };
   const named = await AutoTokenizer.fromFiles({ config, chatTemplate: "plain", spec: () => tokenizerSpec("tiny") }, await loadHost());
