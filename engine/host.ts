@@ -51,6 +51,8 @@ export interface TokenizerSpec {
   /** Ids put before and after every text when special tokens are asked for. */
   readonly prefix: readonly number[];
   readonly suffix: readonly number[];
+  /** `tokens` and `merges` once more, as they lie in a GGUF file: each string in UTF-8 after its length in 64 bits. Saves making the strings. */
+  readonly packed?: { readonly tokens: Uint8Array; readonly merges: Uint8Array };
   /** Offsets leave out the spaces at the ends of a token (ByteLevel's `trim_offsets`); `addPrefixSpace`: but not those at the start of the text. */
   readonly trimOffsets?: { readonly addPrefixSpace: boolean };
 }

@@ -23,13 +23,12 @@ export class WasmTokenizer implements BpeTokenizer {
   constructor(wasm: InitOutput, spec: TokenizerSpec) {
     this.#memory = wasm.memory;
     this.#trimOffsets = spec.trimOffsets;
-    this.vocabSize = spec.addedTokens.reduce((size, token) => Math.max(size, token.id + 1), spec.tokens.length);
-    this.#setTokens(spec);
     for (const token of spec.addedTokens) {
       const flags = (token.special ? SPECIAL : 0) | (token.singleWord ? SINGLE_WORD : 0) | (token.lstrip ? LSTRIP : 0) | (token.rstrip ? RSTRIP : 0) |
         (token.normalized ? NORMALIZED : 0);
       this.#tokenizer.addToken(token.id, token.content, flags);
     }
+    this.vocabSize = spec.addedTokens.reduce((size, token) => Math.max(size, token.id + 1), this.#setTokens(spec));
     spec.split.forEach((stage) => this.#addStage(stage));
     this.#setMerges(spec);
   }
@@ -77,22 +76,25 @@ export class WasmTokenizer implements BpeTokenizer {
     this.#tokenizer.free();
   }
 
-  #setTokens(spec: TokenizerSpec): void {
-    // Added tokens are matched before anything else; here they would let plain text become one. Single bytes are needed to spell text.
+  /** Added tokens are matched before anything else; among the tokens they would let plain text become one. Single bytes are needed to spell text. */
+  #setTokens(spec: TokenizerSpec): number {
+    const packed = spec.packed === undefined ? -1 : this.#tokenizer.unpackStrings(this.#writeBytes(spec.packed.tokens), true);
+    if (packed >= 0) return this.#tokenizer.setTokens(packed);
     const tokens = spec.tokens.slice();
     for (const { id } of spec.addedTokens) {
       if (id < tokens.length && tokens[id].length > 1) tokens[id] = "";
     }
     const count = this.#tokenizer.setTokens(this.#write(tokens.join("\0")));
     if (count !== Math.max(tokens.length, 1)) throw new SyntaxError("Cannot read the vocabulary: a token holds the character U+0000");
+    return tokens.length;
   }
 
   #setMerges(spec: TokenizerSpec): void {
-    const merges = spec.merges.map((merge) => typeof merge === "string" ? merge : `${merge[0]} ${merge[1]}`);
-    const failed = this.#tokenizer.setMerges(this.#write(merges.join("\0")), spec.ignoreMerges);
-    if (failed >= 0) {
-      throw new SyntaxError(`Cannot use merge ${failed} (${JSON.stringify(merges[failed])}): it must join two tokens to a third of the vocabulary`);
-    }
+    const packed = spec.packed === undefined ? -1 : this.#tokenizer.unpackStrings(this.#writeBytes(spec.packed.merges), false);
+    const text = (merge: TokenizerSpec["merges"][number]) => typeof merge === "string" ? merge : `${merge[0]} ${merge[1]}`;
+    const failed = this.#tokenizer.setMerges(packed >= 0 ? packed : this.#write(spec.merges.map(text).join("\0")), spec.ignoreMerges);
+    if (failed < 0) return;
+    throw new SyntaxError(`Cannot use merge ${failed} (${JSON.stringify(text(spec.merges[failed]))}): it must join two tokens to a third of the vocabulary`);
   }
 
   #addStage(stage: PreTokenizer): void {
@@ -113,6 +115,12 @@ export class WasmTokenizer implements BpeTokenizer {
           throw new SyntaxError(`Cannot split text by the expression ${stage.pattern}: ${reason}`);
         }
     }
+  }
+
+  #writeBytes(bytes: Uint8Array): number {
+    const address = this.#tokenizer.input(bytes.length);
+    new Uint8Array(this.#memory.buffer, address, bytes.length).set(bytes);
+    return bytes.length;
   }
 
   /** Writes text as UTF-8 into the tokenizer's input, lone surrogates as U+FFFD. Returns the number of bytes. */

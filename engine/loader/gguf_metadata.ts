@@ -61,6 +61,11 @@ export class GgufStrings implements Iterable<string> {
     this.length = starts.length - 1;
   }
 
+  /** All of it, as it lies in the file. */
+  get bytes(): Uint8Array {
+    return this.#bytes;
+  }
+
   /** @throws {RangeError} when there is no such entry. */
   at(index: number): string {
     if (!(index >= 0 && index < this.length)) throw new RangeError(`Cannot get string ${index}: there are ${this.length}`);

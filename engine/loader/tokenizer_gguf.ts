@@ -26,13 +26,19 @@ export function parseTokenizerGguf(metadata: ReadonlyMap<string, GgufValue>, fil
   const model = fields.string("tokenizer.ggml.model");
   if (model !== "gpt2") throw new SyntaxError(`Cannot use ${file}: tokenizer.ggml.model must be gpt2 (byte-level BPE), got ${model}`);
   const pre = fields.string("tokenizer.ggml.pre", "default");
-  const tokens = strings(fields, "tokenizer.ggml.tokens");
+  const tokens = strings(fields, "tokenizer.ggml.tokens"), merges = strings(fields, "tokenizer.ggml.merges");
   const edge = (name: string, fallback: boolean) =>
     fields.boolean(`tokenizer.ggml.add_${name}_token`, fallback) ? fields.ids(`tokenizer.ggml.${name}_token_id`, []) : [];
   const split = ggufSplit(pre, file);
   return {
-    tokens,
-    merges: strings(fields, "tokenizer.ggml.merges"),
+    // Hundreds of thousands of strings that nobody may ask for.
+    get tokens() {
+      return tokens.toArray();
+    },
+    get merges() {
+      return merges.toArray();
+    },
+    packed: { tokens: tokens.bytes, merges: merges.bytes },
     addedTokens: readAddedTokens(fields, tokens),
     ignoreMerges: wholePieces.includes(pre),
     split: fields.boolean("tokenizer.ggml.add_space_prefix", false) ? [{ type: "prefixSpace" }, ...split] : split,
@@ -41,14 +47,14 @@ export function parseTokenizerGguf(metadata: ReadonlyMap<string, GgufValue>, fil
   };
 }
 
-function strings(fields: Fields, key: string): string[] {
+function strings(fields: Fields, key: string): GgufStrings {
   const value = fields.json[key];
   if (value === undefined) throw new TypeError(`Cannot read ${fields.file}: the key ${key} is missing, and without it a BPE vocabulary cannot be used`);
   if (!(value instanceof GgufStrings)) throw new TypeError(`Cannot read ${fields.file}: ${key} must be an array of strings`);
-  return value.toArray();
+  return value;
 }
 
-function readAddedTokens(fields: Fields, tokens: readonly string[]): AddedToken[] {
+function readAddedTokens(fields: Fields, tokens: GgufStrings): AddedToken[] {
   const key = "tokenizer.ggml.token_type";
   if (!fields.has(key)) return [];
   const types = fields.json[key];
@@ -58,7 +64,7 @@ function readAddedTokens(fields: Fields, tokens: readonly string[]): AddedToken[
   const added: AddedToken[] = [];
   (types as Int32Array).forEach((type, id) => {
     if (type !== controlType && type !== userDefinedType) return;
-    added.push({ id, content: tokens[id], special: type === controlType, singleWord: false, lstrip: false, rstrip: false, normalized: false });
+    added.push({ id, content: tokens.at(id), special: type === controlType, singleWord: false, lstrip: false, rstrip: false, normalized: false });
   });
   return added;
 }

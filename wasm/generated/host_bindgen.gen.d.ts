@@ -116,6 +116,11 @@ export class Tokenizer {
      * Takes `length` written bytes: token strings in GPT-2's alphabet by id, separated by NUL. Returns how many there are.
      */
     setTokens(length: number): number;
+    /**
+     * Takes `length` written bytes: strings, each after its length in 64 bits, as they lie in GGUF files. Rewrites them for the two calls below and
+     * returns the new length; with `skip_added`, added tokens of more than one character become empty. Returns -1 for strings that hold a NUL.
+     */
+    unpackStrings(length: number, skip_added: boolean): number;
 }
 
 export interface InitOutput {
@@ -150,6 +155,7 @@ export interface InitOutput {
     readonly tokenizer_offsets: (a: number) => number;
     readonly tokenizer_setMerges: (a: number, b: number, c: number) => number;
     readonly tokenizer_setTokens: (a: number, b: number) => number;
+    readonly tokenizer_unpackStrings: (a: number, b: number, c: number) => number;
     readonly __wbindgen_externrefs: WebAssembly.Table;
     readonly __wbindgen_malloc: (a: number, b: number) => number;
     readonly __wbindgen_realloc: (a: number, b: number, c: number, d: number) => number;

@@ -313,6 +313,17 @@ export class Tokenizer {
         const ret = wasm.tokenizer_setTokens(this.__wbg_ptr, length);
         return ret >>> 0;
     }
+    /**
+     * Takes `length` written bytes: strings, each after its length in 64 bits, as they lie in GGUF files. Rewrites them for the two calls below and
+     * returns the new length; with `skip_added`, added tokens of more than one character become empty. Returns -1 for strings that hold a NUL.
+     * @param {number} length
+     * @param {boolean} skip_added
+     * @returns {number}
+     */
+    unpackStrings(length, skip_added) {
+        const ret = wasm.tokenizer_unpackStrings(this.__wbg_ptr, length, skip_added);
+        return ret;
+    }
 }
 if (Symbol.dispose) Tokenizer.prototype[Symbol.dispose] = Tokenizer.prototype.free;
 function __wbg_get_imports() {

@@ -21,6 +21,7 @@ impl Alphabet {
     }
 
     /// Appends the bytes that `token` (UTF-8) spells. False, and nothing appended, when it is not written in the alphabet.
+    #[inline(never)]
     pub fn spell(&self, token: &[u8], out: &mut Vec<u8>) -> bool {
         let start = out.len();
         let mut i = 0;

@@ -63,6 +63,37 @@ impl Tokenizer {
         self.input.as_mut_ptr()
     }
 
+    /// Takes `length` written bytes: strings, each after its length in 64 bits, as they lie in GGUF files. Rewrites them for the two calls below and
+    /// returns the new length; with `skip_added`, added tokens of more than one character become empty. Returns -1 for strings that hold a NUL.
+    #[wasm_bindgen(js_name = unpackStrings)]
+    pub fn unpack_strings(&mut self, length: usize, skip_added: bool) -> i32 {
+        self.written(length);
+        let (mut read, mut write, mut id) = (0, 0, 0);
+        while read + 8 <= length {
+            let size = u64::from_le_bytes(self.input[read..read + 8].try_into().unwrap()) as usize;
+            let start = read + 8;
+            read = start.saturating_add(size).min(length);
+            if self.input[start..read].contains(&0) {
+                return -1;
+            }
+            if id > 0 {
+                self.input[write] = 0;
+                write += 1;
+            }
+            let is_byte = self.input[start..read]
+                .iter()
+                .filter(|&byte| byte & 0xc0 != 0x80)
+                .nth(1)
+                .is_none();
+            if !(skip_added && self.tables.added.get(id).is_some() && !is_byte) {
+                self.input.copy_within(start..read, write);
+                write += read - start;
+            }
+            id += 1;
+        }
+        write as i32
+    }
+
     /// Takes `length` written bytes: token strings in GPT-2's alphabet by id, separated by NUL. Returns how many there are.
     #[wasm_bindgen(js_name = setTokens)]
     pub fn set_tokens(&mut self, length: usize) -> usize {

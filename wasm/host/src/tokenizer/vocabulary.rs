@@ -85,35 +85,39 @@ impl Vocabulary {
         let lengths = || self.starts.windows(2).map(|w| (w[1] - w[0]) as usize);
         let long_count = lengths().filter(|&length| length > SHORT).count();
         self.long = vec![NO_TOKEN; (long_count * 2).next_power_of_two().max(2)];
-        self.short = vec![
-            Short {
-                low: 0,
-                high: 0,
-                id: NO_TOKEN
-            };
-            (matched.len() * 2).next_power_of_two().max(2)
-        ];
+        let free = Short {
+            low: 0,
+            high: 0,
+            id: NO_TOKEN,
+        };
+        self.short = vec![free; (matched.len() * 2).next_power_of_two().max(2)];
         self.filter = vec![0; (matched.len() / 4).next_power_of_two()];
         self.longest = lengths().max().unwrap_or(0);
         self.crossings = vec![0; 0x1_0000 / 64];
         for id in (0..matched.len()).filter(|&id| matched[id]) {
-            let (start, end) = (self.starts[id] as usize, self.starts[id + 1] as usize);
-            self.note_crossings(start, end);
-            match end - start {
-                0 => {}
-                1 => {
-                    self.byte_ids[self.bytes[start] as usize] = id as u32;
-                    self.insert_short(start, end, id as u32);
+            self.enter(id);
+        }
+    }
+
+    // Not inlined, like the other steps of the long loops: V8 goes over to optimized code at calls only.
+    #[inline(never)]
+    fn enter(&mut self, id: usize) {
+        let (start, end) = (self.starts[id] as usize, self.starts[id + 1] as usize);
+        self.note_crossings(start, end);
+        match end - start {
+            0 => {}
+            1 => {
+                self.byte_ids[self.bytes[start] as usize] = id as u32;
+                self.insert_short(start, end, id as u32);
+            }
+            2..=SHORT => self.insert_short(start, end, id as u32),
+            _ => {
+                let mask = self.long.len() - 1;
+                let mut slot = hash(&self.bytes[start..end]) as usize & mask;
+                while self.long[slot] != NO_TOKEN {
+                    slot = (slot + 1) & mask;
                 }
-                2..=SHORT => self.insert_short(start, end, id as u32),
-                _ => {
-                    let mask = self.long.len() - 1;
-                    let mut slot = hash(&self.bytes[start..end]) as usize & mask;
-                    while self.long[slot] != NO_TOKEN {
-                        slot = (slot + 1) & mask;
-                    }
-                    self.long[slot] = id as u32;
-                }
+                self.long[slot] = id as u32;
             }
         }
     }
@@ -244,37 +248,46 @@ impl Vocabulary {
         let mut guess = 0;
         if !strings.is_empty() {
             for (rank, string) in strings.split(|&byte| byte == 0).enumerate() {
-                let space = string.iter().position(|&byte| byte == b' ').ok_or(rank)?;
-                joined.clear();
-                if !alphabet.spell(&string[..space], &mut joined) {
-                    return Err(rank);
-                }
-                let left = joined.len();
-                if left == 0
-                    || !alphabet.spell(&string[space + 1..], &mut joined)
-                    || joined.len() == left
-                {
-                    return Err(rank);
-                }
-                let id = if self.token(guess) == joined {
-                    guess
-                } else if self.token(guess + 1) == joined {
-                    guess + 1
-                } else {
-                    let length = joined.len();
-                    joined.resize(length + PADDING, 0);
-                    self.find(&joined, 0, length)
-                };
-                if id == NO_TOKEN {
-                    return Err(rank);
-                }
+                let (id, left) = self
+                    .merged(&alphabet, string, guess, &mut joined)
+                    .ok_or(rank)?;
                 guess = id;
-                made.push((id, left as u32));
+                made.push((id, left));
             }
         }
         self.merge_count = made.len();
         self.order_merges(&made);
         Ok(())
+    }
+
+    /// The token that a merge makes, looked for at `guess` and the next first, and the length of its left part.
+    #[inline(never)]
+    fn merged(
+        &self,
+        alphabet: &Alphabet,
+        string: &[u8],
+        guess: u32,
+        joined: &mut Vec<u8>,
+    ) -> Option<(u32, u32)> {
+        let space = string.iter().position(|&byte| byte == b' ')?;
+        joined.clear();
+        if !alphabet.spell(&string[..space], joined) {
+            return None;
+        }
+        let left = joined.len();
+        if left == 0 || !alphabet.spell(&string[space + 1..], joined) || joined.len() == left {
+            return None;
+        }
+        let id = if self.token(guess) == joined {
+            guess
+        } else if self.token(guess + 1) == joined {
+            guess + 1
+        } else {
+            let length = joined.len();
+            joined.resize(length + PADDING, 0);
+            self.find(joined, 0, length)
+        };
+        (id != NO_TOKEN).then_some((id, left as u32))
     }
 
     /// Counting sort of (token, left length) by token.
