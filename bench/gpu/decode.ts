@@ -1,7 +1,7 @@
 /**
- * Decode (and, with --prefill 512,2048, prefill) of the full SmolLM3-3B shape with random weights on the GPU: the persistent walk against one dispatch a step, ids compared, tokens a second.
+ * Decode (and, with --prefill 512,2048, prefill, with --batch 32, 32 sequences at once) of the full SmolLM3-3B shape with random weights on the GPU: the persistent walk against one dispatch a step, ids compared, tokens a second.
  *
- * `deno run -A bench/gpu/decode.ts [--format q4_0,q8_0,bf16] [--context 512] [--layers 36] [--prefill 512,2048] [--compare]`
+ * `deno run -A bench/gpu/decode.ts [--format q4_0,q8_0,bf16] [--context 512] [--layers 36] [--prefill 512,2048] [--batch 32] [--compare]`
  *
  * @module
  */
@@ -23,9 +23,10 @@ const { values: args } = parseArgs({
     compare: { type: "boolean", default: false },
     tokens: { type: "string", default: "256" },
     prefill: { type: "string", default: "" },
+    batch: { type: "string", default: "" },
   },
 });
-const layers = Number(args.layers), tokens = Number(args.tokens);
+const layers = Number(args.layers), tokens = Number(args.tokens), batches = args.batch.split(",").filter(Boolean).map(Number), most = Math.max(1, ...batches);
 const config = randomConfig({
   vocabSize: 128256,
   hiddenSize: 2048,
@@ -73,13 +74,13 @@ const gpu = await requestGpu(), program = smolLM3(config), rope = new RopeTable(
 console.log(gpu.name, { subgroups: gpu.subgroups, coherent: gpu.coherent, subgroupSize: gpu.subgroupSize, workgroups: gpu.workgroups });
 for (const format of args.format.split(",") as Format[]) {
   for (const context of args.context.split(",").map(Number)) {
-    const blocks = Math.ceil((Math.max(context, ...args.prefill.split(",").map(Number)) + tokens + 64) / blockSize),
+    const blocks = most * Math.ceil((Math.max(context, ...args.prefill.split(",").map(Number)) + tokens + 64) / blockSize),
       names = program.weights.flatMap(({ parts, rows }) => parts.map(({ tensor }) => [tensor, rows === 1 ? "f32" : format] as const));
     const started = performance.now();
     const executable = await GpuExecutable.compile(gpu, program, {
       maxRows: Math.max(512, ...args.prefill.split(",").map(Number)),
-      maxOutputs: 4,
-      maxSequences: 2,
+      maxOutputs: Math.max(4, most),
+      maxSequences: Math.max(2, most),
       maxContext: blocks * blockSize,
       blockSize,
       blocks,
@@ -121,6 +122,31 @@ for (const format of args.format.split(",") as Format[]) {
       }
       const median = times.slice(2).sort((a, b) => a - b)[2];
       console.log(`  prefill of ${rows}: ${(rows / median * 1000).toFixed(0)} tokens/s, ${median.toFixed(1)} ms (median of 5, after 2)`);
+    }
+    for (const [count, outputs] of batches.flatMap((count) => [[count, count], [count, 1]])) {
+      const each = Math.ceil((context + 1) / blockSize), tables = Uint32Array.from({ length: count * each }, (_, i) => i), times: number[] = [];
+      const row = ropeRows(context, 1), angles = new Float32Array(count * config.headDim);
+      for (let i = 0; i < count; i++) angles.set(row, i * config.headDim);
+      for (let run = 0; run < 40; run++) {
+        const started = performance.now();
+        await executable.execute({
+          tokens: Uint32Array.from({ length: count }, (_, i) => i * 7919 % config.vocabSize),
+          rope: angles,
+          slots: Uint32Array.from({ length: count }, (_, i) => i * each * blockSize + context),
+          queryStarts: Uint32Array.from({ length: count + 1 }, (_, i) => i),
+          contextLengths: new Uint32Array(count).fill(context + 1),
+          blockTables: tables,
+          blocksPerSequence: each,
+          outputRows: Uint32Array.from({ length: outputs }, (_, i) => i),
+        });
+        times.push(performance.now() - started);
+      }
+      const median = times.slice(10).sort((a, b) => a - b)[15];
+      console.log(
+        `  ${count} sequences: ${(count / median * 1000).toFixed(0)} tokens/s in all, ${
+          median.toFixed(2)
+        } ms a step with the logits of ${outputs} read (median of 30, after 10)`,
+      );
     }
     const argmax = (logits: Float32Array) => logits.reduce((best, value, i) => value > logits[best] ? i : best, 0);
     const next = random(9), prompt = Array.from({ length: Math.min(context, 2048) }, () => Math.floor(next() * config.vocabSize));
