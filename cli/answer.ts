@@ -77,6 +77,7 @@ export async function answer(
     if (!signal.aborted) throw error;
   }
   emit(filter.flush(), true);
+  if (hasReasoning && answerText === "") sink.onReasoning("\n"); // Cut while it reasoned: what is said next begins a line.
   firstMs ??= lastMs;
   return { text, answer: answerText, tokenIds, finishReason, prefillMs: firstMs - startMs, decodeMs: lastMs - firstMs };
 }

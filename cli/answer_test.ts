@@ -32,6 +32,10 @@ Deno.test("reasoning and answer go their own ways, with an empty line between th
   assertEquals((await say(["Hm</think>Yes"], { prompt: "<|im_start|>assistant\n<think>\n" })).told, { reasoning: "Hm\n\n", answer: "Yes" });
 });
 
+Deno.test("reasoning that is cut ends its line", async () => {
+  assertEquals((await say(["<think>Hm"])).told, { reasoning: "Hm\n", answer: "" });
+});
+
 Deno.test("a stop string ends the answer, nothing held back is lost", async () => {
   const stopped = await say(["a b", " EN", "D c"], { stop: ["END"] });
   assertEquals([stopped.text, stopped.finishReason, stopped.tokenIds], ["a b ", "stop", [0, 1, 2]]);
