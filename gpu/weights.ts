@@ -137,7 +137,9 @@ export class WeightStore {
     if (format === undefined || !(format in layouts)) throw new TypeError(`Cannot place ${tensor}: the GPU has no kernels for ${format ?? "a missing format"}`);
     const { units, scaleBytes } = layouts[format as GpuFormat], blocks = Math.ceil(cols / 32), pairs = Math.ceil(blocks / 2);
     const groupRows = half ? 16 : 32, groupData = (half ? pairs : blocks) * units * 512, groupScales = pairs * scaleBytes * groupRows;
-    const unit = 32 * (rotary || 1), chunkRows = Math.floor(bindingBytes / groupData * groupRows / unit) * unit;
+    // Heads whose rows change places stay in one piece.
+    const unit = leastCommonMultiple(32, rotary || 1), isWhole = Math.ceil(rows / groupRows) * groupData <= bindingBytes;
+    const chunkRows = isWhole ? rows : Math.floor(Math.floor(bindingBytes / groupData) * groupRows / unit) * unit;
     if (chunkRows === 0) {
       throw new DeviceError(`Cannot place ${tensor}: ${unit} rows take ${unit / groupRows * groupData} bytes, a binding holds ${bindingBytes}`);
     }
@@ -243,6 +245,11 @@ export class WeightStore {
     this.#staging?.destroy();
     this.#chunkInfo?.destroy();
   }
+}
+
+function leastCommonMultiple(a: number, b: number): number {
+  const divisor = (x: number, y: number): number => y === 0 ? x : divisor(y, x % y);
+  return a / divisor(a, b) * b;
 }
 
 /** `headDim` of the tensors that make q and k. */
