@@ -1,6 +1,6 @@
 /**
- * Finds a Rust that can compile to wasm32: the one on the PATH, or else the distribution's (Debian's rustc-web under /usr/bin,
- * set up by `.ci/wasm_toolchain.sh`) where rustup has no such target.
+ * Finds a Rust that can compile to wasm32: Debian's rustc-web under /usr/bin, set up by `.ci/wasm_toolchain.sh`, with which the committed modules
+ * are built; or else the one on the PATH.
  *
  * @module
  */
@@ -18,10 +18,9 @@ function targetsWasm(rustc: string): boolean {
 }
 
 /**
- * @returns Variables that make cargo and wasm-pack use that Rust: none when the one on the PATH will do, null when there is none.
+ * @returns Variables that make cargo and wasm-pack use that Rust: none for the one on the PATH, null when there is neither.
  */
 export function wasmToolchain(): Record<string, string> | null {
-  if (targetsWasm("rustc")) return {};
   if (targetsWasm("/usr/bin/rustc")) {
     return {
       PATH: `/usr/bin:${Deno.env.get("PATH")}`,
@@ -30,5 +29,5 @@ export function wasmToolchain(): Record<string, string> | null {
       CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER: "wasm-ld",
     };
   }
-  return null;
+  return targetsWasm("rustc") ? {} : null;
 }

@@ -163,6 +163,10 @@ mod tests {
     fn an_aborted_team_leaves_the_barrier() {
         let results = with_team(2, |team| {
             if team.thread == 1 {
+                // Once the other one waits: who comes later sees the new round and waits for the next.
+                while team.shared.arrived.load(SeqCst) == 0 {
+                    std::thread::yield_now();
+                }
                 team.shared.aborted.store(1, SeqCst);
                 team.shared.round.fetch_add(1, SeqCst);
                 return Err(Aborted);
