@@ -164,9 +164,9 @@ function tuned(at: Lowered, linear: Linear, span: Span): Dispatch[] {
   const format = int8 ? int8Parts[span.format]! : wide ? [wide] : ["tile_any", ...layouts[span.format].weight, "x_none"];
   const x = int8 ? [scratch.units, scratch.factors] : [linear.x], shape = ["batch", "eight", "epilogue", "layout", "matrix"];
   const constants = { ...constantsOf(linear, span), gated: linear.gated ?? 0, planes: 0 };
-  const make = (name: string, more: string, extra: Record<string, number>, to: GPUBuffer, grid: (rows: number) => Grid) =>
+  const make = (name: string, more: readonly string[], extra: Record<string, number>, to: GPUBuffer, grid: (rows: number) => Grid) =>
     dispatch(at, {
-      parts: [`${kind}${name}`, ...shape, ...format, more],
+      parts: [`${kind}${name}`, ...shape, ...format, ...more],
       access: int8 ? "urrrrrw" : "urrrrw",
       constants: { ...constants, ...extra },
       resources: [inputs.batch, span.data, span.scales, ...x, bias, to],
@@ -174,7 +174,7 @@ function tuned(at: Lowered, linear: Linear, span: Span): Dispatch[] {
     });
   const outputs = linear.gated ?? span.rows, groups = Math.ceil(outputs / (span.half ? 16 : 32)), made: Dispatch[] = [];
   for (const few of [1, 2, 4, fewRows]) {
-    made.push(make("_rows", "rows_store", { few, partial_size: 512 * few }, out, (rows) => rows > few / 2 && rows <= few ? [groups, 1, 1] : undefined));
+    made.push(make("_rows", ["rows_store"], { few, partial_size: 512 * few }, out, (rows) => rows > few / 2 && rows <= few ? [groups, 1, 1] : undefined));
   }
   const most = linear.rowKind === "tokens" ? at.options.maxRows : at.options.maxOutputs, columns = Math.ceil(span.rows / 128);
   const sums = (splits: number, fits: (rows: number) => boolean) =>
@@ -196,7 +196,7 @@ function tuned(at: Lowered, linear: Linear, span: Span): Dispatch[] {
       const last = splits === 1 && count * columns >= tiles[height].resident * at.memory.multiprocessors;
       const fits = (rows: number) => rows > least && rows <= (last ? upTo : Math.min(upTo, count * height));
       const grid = (rows: number): Grid => fits(rows) ? [Math.ceil(rows / height), columns, splits] : undefined;
-      made.push(make(name, store, { planes: splits > 1 ? 1 : 0 }, splits > 1 ? scratch.planes : out, grid));
+      made.push(make(name, ["tile_column", store], { planes: splits > 1 ? 1 : 0 }, splits > 1 ? scratch.planes : out, grid));
       if (splits > 1) made.push(sums(splits, fits));
       if (last) break;
     }

@@ -38,6 +38,7 @@ const cases: Case[] = [
   { name: "q6_k, untied", format: "q6_k", config: { ...wide, tieWordEmbeddings: false } },
   { name: "f16 cache, block size 1", cacheType: "f16", blockSize: 1 },
   { name: "bf16 cache, block size 64, 70 rows", cacheType: "bf16", blockSize: 64, steps: [[{ past: 0, fresh: 70 }], [{ past: 70, fresh: 3 }]] },
+  { name: "130 rows of bf16, heads of 32", format: "bf16", cacheType: "f16", config: { hiddenSize: 128, headDim: 32 }, steps: [[{ past: 0, fresh: 130 }]] },
   { name: "36 layers", config: { numHiddenLayers: 36, hiddenSize: 32, intermediateSize: 48, headDim: 8 } },
   { name: "widths that divide nothing", config: { hiddenSize: 50, intermediateSize: 37, headDim: 6, vocabSize: 131 } },
 ];
@@ -48,10 +49,10 @@ for (const one of cases) {
     const config = randomConfig(one.config), program = smolLM3(config), blockSize = one.blockSize ?? 16, blocks = Math.ceil(160 / blockSize);
     const weights = randomWeights(program, () => one.format ?? "f32"), cacheType = one.cacheType ?? "f32";
     const options = {
-      maxRows: 96,
-      maxOutputs: 96,
+      maxRows: 144,
+      maxOutputs: 144,
       maxSequences: 4,
-      maxContext: 128,
+      maxContext: 160,
       blockSize,
       blocks,
       cacheType,

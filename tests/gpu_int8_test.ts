@@ -13,8 +13,8 @@ for (const format of ["q4_0"] as Format[]) {
     const weights = randomWeights(program, () => format), backend = await createGpuBackend();
     const run = async (activations: "int8" | "float32") => {
       const executable = await backend.compile(program, {
-        maxRows: 144,
-        maxOutputs: 144,
+        maxRows: 160,
+        maxOutputs: 160,
         maxSequences: 4,
         maxContext: 256,
         blockSize: 16,
@@ -27,7 +27,7 @@ for (const format of ["q4_0"] as Format[]) {
       for (const [tensor, bytes] of weights.bytes) executable.writeRows(tensor, 0, bytes);
       await executable.finishWeights();
       const results: Float32Array[] = [];
-      for (const fresh of [2, 20, 70]) {
+      for (const fresh of [2, 20, 130]) {
         results.push((await executable.execute(randomBatch(config, [{ past: 0, fresh }], { blockSize: 16, blocks: 32, seed: fresh }))).slice());
       }
       executable.close();

@@ -71,21 +71,7 @@ fn attend_W(layer: u32, cache_at: u32, window: u32) {
     total += subgroupShuffleXor(total, 16u);
     even += subgroupShuffleXor(even, 16u);
     odd += subgroupShuffleXor(odd, 16u);
-    if (lane == 0u) {
-      partial[slice] = now;
-      partial[16u + slice] = total;
-    }
-    if (lane < 16u) {
-      let b = 64u + slice * head_dim + unit * 8u;
-      partial[b] = even.x;
-      partial[b + 2u] = even.y;
-      partial[b + 4u] = even.z;
-      partial[b + 6u] = even.w;
-      partial[b + 1u] = odd.x;
-      partial[b + 3u] = odd.y;
-      partial[b + 5u] = odd.z;
-      partial[b + 7u] = odd.w;
-    }
+    leave_values(0u, now, total, even, odd);
   }
   workgroupBarrier();
   if (on) {

@@ -125,23 +125,7 @@ fn attend_W(layer: u32, cache_at: u32, window: u32) {
 // Joins the subgroups' values of one head; `holder` is the lane that holds its largest score and its sum.
 fn leave_head(head: u32, holder: u32, part: u32, on: bool, most: f32, total: f32, even: vec4<f32>, odd: vec4<f32>) {
   workgroupBarrier();
-  if (on) {
-    if (lane == holder) {
-      partial[slice] = most;
-      partial[16u + slice] = total;
-    }
-    if (lane < 16u) {
-      let b = 64u + slice * head_dim + lane * 8u;
-      partial[b] = even.x;
-      partial[b + 1u] = odd.x;
-      partial[b + 2u] = even.y;
-      partial[b + 3u] = odd.y;
-      partial[b + 4u] = even.z;
-      partial[b + 5u] = odd.z;
-      partial[b + 6u] = even.w;
-      partial[b + 7u] = odd.w;
-    }
-  }
+  if (on) { leave_values(holder, most, total, even, odd); }
   workgroupBarrier();
   if (on && thread < head_dim) { leave_part(head, part, 0u, 1u, thread); }
 }

@@ -7,6 +7,25 @@ fn slot_of(at: u32) -> u32 { return (block_table[at >> block_shift] << block_shi
 // Where a context slice of a query head leaves its part: head_dim values, then the largest score and the sum of weights.
 fn part_at(head: u32, part: u32) -> u32 { return partials_at() + (head * context_slices + part) * 132u; }
 
+// Leaves a subgroup's values of one head in `partial`, 8 of each of the lower 16 lanes; `holder` is a lane that has the head's largest score and its sum.
+fn leave_values(holder: u32, most: f32, total: f32, even: vec4<f32>, odd: vec4<f32>) {
+  if (lane == holder) {
+    partial[slice] = most;
+    partial[16u + slice] = total;
+  }
+  if (lane < 16u) {
+    let b = 64u + slice * head_dim + lane * 8u;
+    partial[b] = even.x;
+    partial[b + 1u] = odd.x;
+    partial[b + 2u] = even.y;
+    partial[b + 3u] = odd.y;
+    partial[b + 4u] = even.z;
+    partial[b + 5u] = odd.z;
+    partial[b + 6u] = even.w;
+    partial[b + 7u] = odd.w;
+  }
+}
+
 // Joins what subgroups first, first + step, ... of this workgroup left in `partial` ([slices] largest scores, [slices] sums, from 64 on [slices][head_dim] values)
 // for dimension d of a head, and leaves it as the head's part of this context slice.
 fn leave_part(head: u32, part: u32, first: u32, step: u32, d: u32) {

@@ -59,6 +59,9 @@ impl Team<'_> {
                 spins += 1;
                 if spins < SPINS {
                     core::hint::spin_loop();
+                } else if shared.aborted.load(SeqCst) != 0 {
+                    // It came before this thread read the round, so no other round will.
+                    return Err(Aborted);
                 } else {
                     shared.sleepers.fetch_add(1, SeqCst);
                     sleep(&shared.round, round);
@@ -160,10 +163,23 @@ mod tests {
     }
 
     #[test]
+    fn who_comes_after_the_abort_does_not_wait() {
+        let shared = Shared::default();
+        shared.aborted.store(1, SeqCst);
+        shared.round.fetch_add(1, SeqCst);
+        let team = Team {
+            thread: 0,
+            threads: 2,
+            shared: &shared,
+        };
+        assert_eq!(team.barrier(), Err(Aborted));
+    }
+
+    #[test]
     fn an_aborted_team_leaves_the_barrier() {
         let results = with_team(2, |team| {
             if team.thread == 1 {
-                // Once the other one waits: who comes later sees the new round and waits for the next.
+                // Once the other one waits.
                 while team.shared.arrived.load(SeqCst) == 0 {
                     std::thread::yield_now();
                 }
