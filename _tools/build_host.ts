@@ -8,6 +8,7 @@
  *
  * @module
  */
+import { wasmToolchain } from "./wasm_toolchain.ts";
 import { relative } from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -66,7 +67,7 @@ async function build(): Promise<void> {
   const command = new Deno.Command("wasm-pack", {
     args: ["build", "--release", "--target", "web", "--mode", "no-install", "--no-pack", "--out-dir", outDirectory, "--out-name", "host"],
     cwd: CRATE,
-    env: { RUSTFLAGS: flags.join(" ") },
+    env: { ...wasmToolchain(), RUSTFLAGS: flags.join(" ") },
   });
   const { success } = await command.spawn().status;
   if (!success) Deno.exit(1);

@@ -12,6 +12,7 @@
  */
 import { relative } from "node:path";
 import { fileURLToPath } from "node:url";
+import { wasmToolchain } from "./wasm_toolchain.ts";
 
 const WASM = fileURLToPath(new URL("../wasm/", import.meta.url));
 const CRATE = WASM + "model/";
@@ -107,7 +108,7 @@ async function buildCrate({ name, features, options, shared }: Build): Promise<v
     `--remap-path-prefix=${CRATE}=`,
   ];
   const args = ["build", "--release", "--target", "web", "--mode", "no-install", "--no-pack", "--out-dir", outDirectory, "--out-name", "model"];
-  const command = new Deno.Command("wasm-pack", { args: [...args, "--", ...options], cwd: CRATE, env: { RUSTFLAGS: flags.join(" ") } });
+  const command = new Deno.Command("wasm-pack", { args: [...args, "--", ...options], cwd: CRATE, env: { ...wasmToolchain(), RUSTFLAGS: flags.join(" ") } });
   if (!(await command.spawn().status).success) Deno.exit(1);
 
   const bytes = await Deno.readFile(`${outDirectory}/model_bg.wasm`);

@@ -18,9 +18,10 @@ function targetsWasm(rustc: string): boolean {
 }
 
 /**
- * @returns Variables that make cargo and wasm-pack use that Rust: none for the one on the PATH, null when there is neither.
+ * @returns Variables that make cargo and wasm-pack use that Rust: none for the one on the PATH.
+ * @throws {Error} when there is neither.
  */
-export function wasmToolchain(): Record<string, string> | null {
+export function wasmToolchain(): Record<string, string> {
   if (targetsWasm("/usr/bin/rustc")) {
     return {
       PATH: `/usr/bin:${Deno.env.get("PATH")}`,
@@ -29,5 +30,8 @@ export function wasmToolchain(): Record<string, string> | null {
       CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER: "wasm-ld",
     };
   }
-  return targetsWasm("rustc") ? {} : null;
+  if (targetsWasm("rustc")) return {};
+  throw new Error(
+    "No Rust here compiles to wasm32-unknown-unknown: the Wasm modules need rustup target add wasm32-unknown-unknown, or .ci/wasm_toolchain.sh on Debian",
+  );
 }
