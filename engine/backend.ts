@@ -5,6 +5,7 @@
  */
 import type { Batch } from "./batch.ts";
 import type { Format } from "./formats.ts";
+import type { PenaltyRow, SamplerRow } from "./host.ts";
 import type { Program } from "./program.ts";
 
 /** Where a model runs. */
@@ -55,18 +56,36 @@ export interface Backend {
 /** Rows that are written together must start at a multiple of this (and be a multiple of it, but for a tensor's last rows). */
 export const rowAlignment = 32;
 
-/** The next tokens of one sequence, each the most likely one, made without a look at the logits in between. */
+/** How a device turns one row of logits into a token: exactly as `Sampler.penalize` and `Sampler.sample` of host.ts do, with the same draws. */
+export interface RowSampling extends Omit<SamplerRow, "logprobs"> {
+  /** Changes of the logits before anything else; undefined: none. */
+  readonly penalties?: PenaltyRow;
+}
+
+/** One batch, and the next tokens of its sequences, drawn on the device. */
 export interface DecodeRequest {
-  /** Last token, not yet in the cache. */
-  readonly token: number;
-  /** Its place in the sequence. */
-  readonly position: number;
-  /** Blocks of the sequence, enough for `steps` more tokens. */
-  readonly blockTable: Uint32Array;
-  /** `[steps, headDim]` as {@link Batch.rope}, of the positions from `position` on. */
-  readonly rope: Float32Array;
-  /** Tokens to make, at most {@link Executable.maxDecodeSteps}. */
+  /** The first step. */
+  readonly batch: Batch;
+  /** `[outputs]` how each output's token is drawn; undefined: its logits are wanted in place of a token. */
+  readonly sampling: readonly (RowSampling | undefined)[];
+  /**
+   * Tokens to make of each output, 1 to {@link Executable.maxDecodeSteps}. More than one only where every sequence has one row, which is an output with a
+   * sampling. Block tables hold room for all of them; step `i` draws with `position + i`, and its penalties see the tokens before it.
+   */
   readonly steps: number;
+  /** `[steps - 1, outputs, headDim]` as {@link Batch.rope}: rotations of the steps after the first. */
+  readonly rope: Float32Array;
+}
+
+/** In place of a token: the row has NaN or nothing above -Infinity, or its logits were wanted. What later steps make of such a row means nothing. */
+export const noToken = 0xffff_ffff;
+
+/** What {@link Executable.decode} made. */
+export interface DecodeResult {
+  /** `[steps, outputs]` token ids, or {@link noToken}. Keys and values of all but the last are in the cache. */
+  readonly tokens: Uint32Array;
+  /** `[outputs without sampling, vocabSize]` their logits, in order; valid until the next call. */
+  readonly logits: Float32Array;
 }
 
 /** A compiled program with its weights and KV cache. One call at a time. */
@@ -88,15 +107,14 @@ export interface Executable {
    * @throws {DeviceError} when the device fails; the executable is unusable afterwards.
    */
   execute(batch: Batch): Promise<Float32Array>;
-  /** Most tokens of one {@link Executable.decode}; 0 or left out: there is no faster way than {@link Executable.execute}. */
+  /** Most steps of one {@link Executable.decode}; 0 or left out: the device cannot draw tokens. */
   readonly maxDecodeSteps?: number;
   /**
-   * Makes several tokens at once, as as many batches of one row would, ties to the lowest id.
+   * Runs a batch, draws its tokens on the device, and goes on with them, without a look at the logits in between.
    *
-   * @returns `[steps]` token ids. Keys and values of all but the last are in the cache.
    * @throws {DeviceError} as {@link Executable.execute}.
    */
-  decode?(request: DecodeRequest): Promise<Uint32Array>;
+  decode?(request: DecodeRequest): Promise<DecodeResult>;
   /** Copies `rows x cols` values of an activation buffer as the last step left them; for tests and for hidden states. */
   read(buffer: string, rows: number): Promise<Float32Array>;
   /** Frees memory and workers. A batch in flight rejects. Safe to call twice. */

@@ -64,10 +64,26 @@ export class ModelRunner {
    *
    * @param steps Tokens to make; all have their places in the cache.
    */
-  decode({ sequences: [completion], positions: [position], tokens: [token] }: ScheduledStep<Completion>, steps: number): Promise<Uint32Array> {
-    const rope = this.#rotations.subarray(0, steps * this.#rope.headDim);
+  async decode(step: ScheduledStep<Completion>, steps: number): Promise<Uint32Array> {
+    const { sequences: [completion], positions: [position] } = step, { headDim } = this.#rope;
     for (let i = 0; i < steps; i++) this.#fill(i, position + i, completion);
-    return this.#executable.decode!({ token, position, blockTable: Uint32Array.from(completion.blocks), rope, steps });
+    const rope = this.#rotations.subarray(0, steps * headDim);
+    const { tokens } = await this.#executable.decode!({
+      batch: {
+        tokens: step.tokens,
+        rope: rope.subarray(0, headDim),
+        slots: step.slots,
+        queryStarts: step.queryStarts,
+        contextLengths: step.contextLengths,
+        blockTables: Uint32Array.from(completion.blocks),
+        blocksPerSequence: completion.blocks.length,
+        outputRows: step.outputRows,
+      },
+      sampling: [{ temperature: 0, topK: 0, topP: 1, minP: 0, seed: completion.seed, position: completion.outputTokenIds.length }],
+      steps,
+      rope: rope.subarray(headDim),
+    });
+    return tokens;
   }
 
   #rotate({ sequences, positions, queryStarts }: ScheduledStep<Completion>): Float32Array {

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { type CompileOptions, type DecodeRequest, DeviceError, type Executable } from "../engine/backend.ts";
+import { type CompileOptions, type DecodeRequest, type DecodeResult, DeviceError, type Executable } from "../engine/backend.ts";
 import type { Batch } from "../engine/batch.ts";
 import type { Buffer, Program } from "../engine/program.ts";
 import type { Gpu } from "./device.ts";
@@ -87,11 +87,17 @@ export class GpuExecutable implements Executable {
     return typeof this.#walk === "string" ? 0 : maxSteps;
   }
 
-  /** See {@link PersistentDecode.decode}. */
-  decode(request: DecodeRequest): Promise<Uint32Array> {
-    return this.#guard(() => {
+  decode({ batch, sampling, steps, rope }: DecodeRequest): Promise<DecodeResult> {
+    return this.#guard(async () => {
       if (typeof this.#walk === "string") throw new DeviceError(`Cannot decode by the persistent walk: ${this.#walk}`);
-      return this.#walk.decode(request);
+      if (sampling.length !== 1 || sampling[0]?.temperature !== 0) {
+        throw new RangeError("Cannot decode: the persistent walk makes one sequence's most likely tokens");
+      }
+      const angles = new Float32Array(batch.rope.length + rope.length);
+      angles.set(batch.rope);
+      angles.set(rope, batch.rope.length);
+      const { tokens: [token], contextLengths: [length], blockTables: blockTable } = batch;
+      return { tokens: await this.#walk.decode({ token, position: length - 1, blockTable, rope: angles, steps }), logits: new Float32Array() };
     });
   }
 

@@ -6,7 +6,7 @@
  *
  * @module
  */
-import { type CompileOptions, type DecodeRequest, DeviceError } from "../engine/backend.ts";
+import { type CompileOptions, DeviceError } from "../engine/backend.ts";
 import type { Program } from "../engine/program.ts";
 import type { Gpu } from "./device.ts";
 import type { Memory } from "./lower.ts";
@@ -21,6 +21,20 @@ export const maxSteps = 64;
 const middlePosition = 1024;
 /** From this position on each key is read once for all query heads of its KV head; before it, more subgroups read at once. */
 const farPosition = 5632;
+
+/** The next tokens of one sequence, each the most likely one. */
+export interface WalkRequest {
+  /** Last token, not yet in the cache. */
+  readonly token: number;
+  /** Its place in the sequence. */
+  readonly position: number;
+  /** Blocks of the sequence, enough for `steps` more tokens. */
+  readonly blockTable: Uint32Array;
+  /** `[steps, headDim]` as `Batch.rope`, of the positions from `position` on. */
+  readonly rope: Float32Array;
+  /** Tokens to make, at most {@link maxSteps}. */
+  readonly steps: number;
+}
 
 /** A pipeline with what it is bound to. */
 interface Ready {
@@ -114,7 +128,7 @@ export class PersistentDecode {
    * @returns Their ids.
    * @throws {DeviceError} when not all workgroups were resident.
    */
-  async decode(request: DecodeRequest): Promise<Uint32Array> {
+  async decode(request: WalkRequest): Promise<Uint32Array> {
     const { near, middle, far } = this.#kernels;
     const { pipeline, group } = await this.#ready(request.position < middlePosition ? near : request.position < farPosition ? middle : far);
     const { queue } = this.#device, { state, made, angles, blockTable } = this.#own, bytes = request.steps * 4;

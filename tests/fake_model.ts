@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { type CompileOptions, type DecodeRequest, DeviceError, type Executable } from "../engine/backend.ts";
+import { type CompileOptions, type DecodeRequest, type DecodeResult, DeviceError, type Executable } from "../engine/backend.ts";
 import type { Batch } from "../engine/batch.ts";
 import type { BpeTokenizer, Detokenizer, SampledToken, Sampler } from "../engine/host.ts";
 import type { RopeRows } from "../engine/model_runner.ts";
@@ -85,9 +85,14 @@ export class FakeExecutable implements Executable {
     return this.#logits.subarray(0, batch.outputRows.length * this.#vocabSize);
   }
 
-  async decode({ token, position, blockTable, rope, steps }: DecodeRequest): Promise<Uint32Array> {
+  async decode(
+    { batch: { tokens: [token], contextLengths: [length], blockTables: blockTable, rope: first }, rope: rest, steps }: DecodeRequest,
+  ): Promise<DecodeResult> {
     if (steps < 1 || steps > this.maxDecodeSteps) throw new Error(`Cannot make ${steps} tokens`);
-    const { blockSize } = this.#sizes, tokens = Uint32Array.of(token, ...new Uint32Array(steps));
+    const { blockSize } = this.#sizes,
+      position = length - 1,
+      rope = Float32Array.of(...first, ...rest),
+      tokens = Uint32Array.of(token, ...new Uint32Array(steps));
     for (let i = 0; i < steps; i++) {
       const at = position + i;
       const logits = await this.execute({
@@ -103,7 +108,7 @@ export class FakeExecutable implements Executable {
       tokens[i + 1] = logits.indexOf(0);
     }
     this.decoded += steps;
-    return tokens.subarray(1);
+    return { tokens: tokens.subarray(1), logits: new Float32Array() };
   }
 
   /** Tokens that a row sees, read as attention reads keys. */

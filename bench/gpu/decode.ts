@@ -148,6 +148,7 @@ for (const format of args.format.split(",") as Format[]) {
         } ms a step with the logits of ${outputs} read (median of 30, after 10)`,
       );
     }
+    const greedy = { temperature: 0, topK: 0, topP: 1, minP: 0, seed: 0n, position: 0 };
     const argmax = (logits: Float32Array) => logits.reduce((best, value, i) => value > logits[best] ? i : best, 0);
     const next = random(9), prompt = Array.from({ length: Math.min(context, 2048) }, () => Math.floor(next() * config.vocabSize));
     let logits: Float32Array = new Float32Array(), past = 0;
@@ -160,7 +161,7 @@ for (const format of args.format.split(",") as Format[]) {
     if (args.compare && !executable.whyNotPersistent) {
       const one = await executable.execute(batch([token], past));
       const slow = one.slice();
-      await executable.decode({ token, position: past, blockTable, rope: ropeRows(past, 1), steps: 1 });
+      await executable.decode({ batch: batch([token], past), sampling: [greedy], steps: 1, rope: new Float32Array() });
       const fast = await executable.read("logits", 1);
       let dot = 0, a = 0, b = 0, worst = 0;
       slow.forEach((value, i) => {
@@ -184,7 +185,7 @@ for (const format of args.format.split(",") as Format[]) {
       const times: number[] = [], made: number[] = [];
       for (let n = 0; n < Math.max(1, Math.floor(tokens / steps)) && made.length < tokens; n++) {
         const t = performance.now();
-        const ids = await executable.decode({ token: last, position: at, blockTable, rope: ropeRows(at, steps), steps });
+        const { tokens: ids } = await executable.decode({ batch: batch([last], at), sampling: [greedy], steps, rope: ropeRows(at + 1, steps - 1) });
         times.push(performance.now() - t);
         made.push(...ids);
         last = ids[steps - 1];
