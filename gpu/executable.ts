@@ -7,51 +7,43 @@ import { type CompileOptions, type DecodeRequest, type DecodeResult, DeviceError
 import type { Batch } from "../engine/batch.ts";
 import type { Buffer, Program } from "../engine/program.ts";
 import type { Gpu } from "./device.ts";
-import { type Dispatch, lower } from "./lower.ts";
+import { lower } from "./lower.ts";
 import { ProgramMemory } from "./memory.ts";
 import { maxSteps, PersistentDecode } from "./persistent_decode.ts";
 import { Readback } from "./readback.ts";
-
-/** A dispatch with everything made. */
-interface Ready extends Dispatch {
-  readonly pipeline: GPUComputePipeline;
-  readonly group: GPUBindGroup;
-}
+import { type Recorded, StepRecorder } from "./step_recorder.ts";
 
 /** Compiled program, weights and KV cache on one device. */
 export class GpuExecutable implements Executable {
   readonly #gpu: Gpu;
   readonly #program: Program;
   readonly #memory: ProgramMemory;
-  readonly #ready: readonly Ready[];
+  readonly #recorder: StepRecorder;
   readonly #walk: PersistentDecode | string;
+  /** Of the call under way. */
+  #refusals: Promise<GPUError | null>[] = [];
   #closed = false;
 
-  private constructor(gpu: Gpu, program: Program, memory: ProgramMemory, ready: readonly Ready[], walk: PersistentDecode | string) {
+  private constructor(gpu: Gpu, program: Program, memory: ProgramMemory, recorder: StepRecorder, walk: PersistentDecode | string) {
     this.#gpu = gpu;
     this.#program = program;
     this.#memory = memory;
-    this.#ready = ready;
+    this.#recorder = recorder;
     this.#walk = walk;
   }
 
-  /** @throws {DeviceError} when the device is too small or a kernel does not compile. */
+  /**
+   * Takes the memory; kernels are compiled when a batch first needs them.
+   *
+   * @throws {DeviceError} when the device is too small or a kernel that loading needs does not compile.
+   */
   static async compile(gpu: Gpu, program: Program, options: CompileOptions): Promise<GpuExecutable> {
     const { device, pipelines } = gpu, memory = new ProgramMemory(gpu, program, options);
     await Promise.race([memory.allocate(), gpu.failed]);
     try {
-      const ready = await Promise.all(
-        lower(program, options, memory).map(async (dispatch) => {
-          const { pipeline, layout } = await pipelines.get(dispatch.kernel);
-          const entries = dispatch.resources.map((resource, binding) => ({
-            binding,
-            resource: resource instanceof GPUBuffer ? { buffer: resource } : resource,
-          }));
-          return { ...dispatch, pipeline, group: device.createBindGroup({ label: dispatch.label, layout, entries }) };
-        }),
-      );
       await memory.weights.prepare();
-      return new GpuExecutable(gpu, program, memory, ready, await PersistentDecode.create(gpu, program, options, memory, pipelines, gpu.workgroups));
+      const walk = await PersistentDecode.create(gpu, program, options, memory, pipelines, gpu.workgroups);
+      return new GpuExecutable(gpu, program, memory, new StepRecorder(device, pipelines, lower(program, options, memory)), walk);
     } catch (error) {
       memory.destroy();
       throw error;
@@ -106,25 +98,45 @@ export class GpuExecutable implements Executable {
     return this.#guard(() => this.#submit(batch, first, end));
   }
 
-  /** Writes the batch, records steps `first .. end` and whatever `more` does, and submits. */
+  /** Uploads a batch and prepares its dispatches, which a profiler may record one by one. */
+  prepare(batch: Batch): Promise<readonly Recorded[]> {
+    return this.#guard(() => this.#prepare(batch));
+  }
+
+  async #prepare(batch: Batch): Promise<readonly Recorded[]> {
+    const counts = this.#scoped(() => {
+      if (batch.inputsEmbeds) this.#gpu.device.queue.writeBuffer(this.#memory.buffer(this.#embedded), 0, batch.inputsEmbeds as Float32Array<ArrayBuffer>);
+      return this.#memory.inputs.write(batch);
+    });
+    await this.#recorder.compile(counts);
+    this.#checkOpen("run a batch");
+    return this.#scoped(() => this.#recorder.plan(counts));
+  }
+
+  /** Uploads the batch, records steps `first .. end` and whatever `more` does, and submits. */
   async #submit(batch: Batch, first: number, end: number, more?: (encoder: GPUCommandEncoder) => void): Promise<void> {
-    const { device } = this.#gpu, memory = this.#memory;
-    device.pushErrorScope("validation"); // without it a failed encoder yields zeros, and the error comes later
-    const counts = memory.inputs.write(batch);
-    if (batch.inputsEmbeds) device.queue.writeBuffer(memory.buffer(this.#embedded), 0, batch.inputsEmbeds as Float32Array<ArrayBuffer>);
-    const encoder = device.createCommandEncoder(), pass = encoder.beginComputePass();
-    for (const dispatch of this.#ready) {
-      const grid = dispatch.step < first || dispatch.step >= end ? undefined : dispatch.grid(counts);
-      if (!grid) continue;
-      pass.setPipeline(dispatch.pipeline);
-      pass.setBindGroup(0, dispatch.group);
-      pass.dispatchWorkgroups(...grid);
+    const all = await this.#prepare(batch), isWhole = first === 0 && end === this.#program.steps.length;
+    this.#scoped(() => {
+      const { device } = this.#gpu, encoder = device.createCommandEncoder(), pass = encoder.beginComputePass();
+      this.#recorder.record(pass, isWhole ? all : all.filter(({ dispatch: { step } }) => step >= first && step < end));
+      pass.end();
+      more?.(encoder);
+      device.queue.submit([encoder.finish()]);
+    });
+  }
+
+  /**
+   * Does work whose refusal by the device {@link GpuExecutable.#guard} is to notice: without a scope a failed encoder yields zeros, and an uncaptured error
+   * comes when they are long read. Waits for nothing.
+   */
+  #scoped<T>(work: () => T): T {
+    const { device } = this.#gpu;
+    device.pushErrorScope("validation");
+    try {
+      return work();
+    } finally {
+      this.#refusals.push(device.popErrorScope());
     }
-    pass.end();
-    more?.(encoder);
-    device.queue.submit([encoder.finish()]);
-    const error = await device.popErrorScope();
-    if (error) throw new DeviceError(`${this.#gpu.name} refused a batch of ${batch.tokens.length} rows: ${error.message.trim()}`);
   }
 
   read(buffer: string, rows: number): Promise<Float32Array> {
@@ -173,8 +185,14 @@ export class GpuExecutable implements Executable {
   async #guard<T>(work: () => T | Promise<T>): Promise<T> {
     this.#checkOpen("use the model");
     const { failed, name } = this.#gpu;
+    const checked = async () => {
+      const result = await work(), refusal = (await Promise.all(this.#refusals.splice(0))).find((error) => error !== null);
+      if (refusal) throw new DeviceError(`${name} refused a batch: ${refusal.message.trim()}`);
+      return result;
+    };
     try {
-      return await Promise.race([failed, (async () => await work())()]);
+      this.#refusals = [];
+      return await Promise.race([failed, checked()]);
     } catch (error) {
       if (error instanceof DeviceError || error instanceof RangeError || error instanceof TypeError) throw error;
       // A lost device rejects what is under way before it says that it is lost.

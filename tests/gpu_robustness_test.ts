@@ -106,6 +106,27 @@ gpuTest("gpu: a shader error shows file, line and caret", async () => {
   device.destroy();
 });
 
+gpuTest("gpu: a kernel that does not compile rejects the first batch that needs it, a command buffer that the device refuses its batch", async () => {
+  const backend = await createGpuBackend({}), { device, pipelines } = backend.gpu, config = randomConfig({ numHiddenLayers: 1 }), program = smolLM3(config);
+  const weights = randomWeights(program, () => "f32"), executable = await backend.compile(program, optionsOf(weights.formats));
+  for (const [tensor, bytes] of weights.bytes) executable.writeRows(tensor, 0, bytes);
+  await executable.finishWeights();
+  const batch = randomBatch(config, [{ past: 0, fresh: 5 }], shape), { get } = pipelines;
+  pipelines.get = (kernel) => get.call(pipelines, { ...kernel, transform: () => "// layout.wgsl\nfn main( {" });
+  await assertRejects(() => executable.execute(batch), DeviceError, "Cannot compile embed embed: ");
+  pipelines.get = get;
+  const logits = (await executable.execute(batch)).slice();
+  device.createCommandEncoder = () => {
+    const encoder = GPUDevice.prototype.createCommandEncoder.call(device);
+    encoder.pushDebugGroup("never ends");
+    return encoder;
+  };
+  await assertRejects(() => executable.execute(batch), DeviceError, "refused a batch: ");
+  Reflect.deleteProperty(device, "createCommandEncoder");
+  assertEquals(await executable.execute(batch), logits);
+  device.destroy();
+});
+
 gpuTest("gpu: a lost device rejects what is pending and what comes, and the model can be loaded again", async () => {
   const sizes = { device: "webgpu", maxModelLen: 128, maxNumSeqs: 2, dtype: "float32" } as const;
   const model = await AutoModelForCausalLM.fromPretrained("embedded", sizes), { gpu } = await createGpuBackend(); // the one that models share
