@@ -25,6 +25,24 @@ export interface Memory {
 /** Workgroups of a dispatch, or undefined where the batch does not need it. */
 export type Grid = readonly [x: number, y: number, z: number] | undefined;
 
+/** What a batch asks of the dispatches of a step, for what they cost. */
+export interface Work extends Counts {
+  /** Keys of the sequences whose rows attend on their own, and of the sequences whose rows attend in tiles. */
+  readonly singleKeys: number;
+  readonly tileKeys: number;
+  /** Pairs of a row and a key that it sees, of the same two kinds. */
+  readonly singlePairs: number;
+  readonly tilePairs: number;
+}
+
+/** What a dispatch has to do at least. */
+export interface Cost {
+  /** Everything that it must read or write, once. */
+  readonly bytes: number;
+  /** Multiplications and additions; 0 where they do not count. */
+  readonly operations: number;
+}
+
 /** One dispatch of a step. */
 export interface Dispatch {
   readonly label: string;
@@ -33,6 +51,8 @@ export interface Dispatch {
   readonly kernel: Kernel;
   readonly resources: readonly GPUBindingResource[];
   grid(counts: Counts): Grid;
+  /** For profiles. */
+  cost?(work: Work): Cost;
 }
 
 /** A step on its way to dispatches. */
@@ -51,7 +71,7 @@ export function rowsOf(kind: RowKind, counts: Counts): number {
 /** Makes a dispatch of a step; its first part names the kernel. */
 export function dispatch(
   { step, index }: Lowered,
-  { parts, access, constants, resources, grid }: Pick<Kernel, "parts" | "access" | "constants"> & Pick<Dispatch, "resources" | "grid">,
+  { parts, access, constants, resources, grid, cost }: Pick<Kernel, "parts" | "access" | "constants"> & Pick<Dispatch, "resources" | "grid" | "cost">,
 ): Dispatch {
-  return { label: `${step.label} ${parts[0]}`, step: index, kernel: { name: `${step.label} ${parts[0]}`, parts, access, constants }, resources, grid };
+  return { label: `${step.label} ${parts[0]}`, step: index, kernel: { name: `${step.label} ${parts[0]}`, parts, access, constants }, resources, grid, cost };
 }
