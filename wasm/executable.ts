@@ -90,13 +90,16 @@ export class WasmExecutable implements Executable {
 
   /** Sends rows to the workers, which pack them while the caller reads the next. */
   #send({ memory, address, format, rows, cols, vector }: TensorPlace, firstRow: number, bytes: Uint8Array, each: number): void {
-    const { parcelBytes } = this.#layout, whole = bytes.byteLength;
-    if (vector) {
-      // One row may be longer than a parcel.
-      for (let at = 0; at < whole; at += parcelBytes) this.#parcel(bytes.subarray(at, at + parcelBytes), (n, from) => [WRITE, memory, address + at, n, from]);
-      return;
+    if (vector) return this.#write(memory, address, bytes);
+    this.#parcel(bytes, (n, from) => [PACK, memory, address, formatNumber(format), firstRow, bytes.byteLength / each, rows, cols, n, from]);
+  }
+
+  /** Sends bytes as they are, in as many parcels as it takes. */
+  #write(memory: number, address: number, bytes: Uint8Array): void {
+    const { parcelBytes } = this.#layout;
+    for (let at = 0; at < bytes.byteLength; at += parcelBytes) {
+      this.#parcel(bytes.subarray(at, at + parcelBytes), (n, from) => [WRITE, memory, address + at, n, from]);
     }
-    this.#parcel(bytes, (n, from) => [PACK, memory, address, formatNumber(format), firstRow, whole / each, rows, cols, n, from]);
   }
 
   #parcel(bytes: Uint8Array, command: (bytes: number, at: number) => [command: number, ...args: number[]]): void {
@@ -143,6 +146,15 @@ export class WasmExecutable implements Executable {
     const values = new Float32Array(rows * place.buffer.cols);
     this.#read(place, new Uint8Array(values.buffer));
     return values;
+  }
+
+  /** Puts values into an activation buffer, where {@link WasmExecutable.read} reads them; for tests that give a step an input of their own. */
+  // deno-lint-ignore require-await -- rejects rather than throws
+  async write(buffer: string, values: Float32Array): Promise<void> {
+    const place = this.#layout.buffers.get(buffer);
+    if (place === undefined) throw new TypeError(`Cannot write ${buffer}: the program has no such buffer`);
+    this.#write(place.memory, place.address, new Uint8Array(values.buffer, values.byteOffset, values.byteLength));
+    this.#crew.finish();
   }
 
   #read({ memory, address }: BufferPlace, to: Uint8Array): void {
