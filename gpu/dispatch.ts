@@ -60,6 +60,8 @@ export interface Lowered {
   readonly step: Step;
   readonly index: number;
   readonly options: CompileOptions;
+  /** What gates pass through anywhere in the program. */
+  readonly activation: number;
   readonly memory: Memory;
 }
 

@@ -8,14 +8,15 @@ import type { CompileOptions } from "../engine/backend.ts";
 import type { Buffer, Cache, Program, Step, Weight } from "../engine/program.ts";
 import { headsTogether } from "./batch_inputs.ts";
 import { type Dispatch, dispatch, type Lowered, type Memory } from "./dispatch.ts";
-import { epilogues, isGated, linear, prepare } from "./lower_linear.ts";
+import { epilogues, isGated, linear, matrixOf, prepare } from "./lower_linear.ts";
 import { layouts } from "./weights.ts";
 
 export type { Dispatch, Memory } from "./dispatch.ts";
 
 /** All dispatches of a program in order. */
 export function lower(program: Program, options: CompileOptions, memory: Memory): Dispatch[] {
-  return program.steps.flatMap((step, index) => lowerings[step.op]({ step, index, options, memory }));
+  const activation = program.steps.find(({ op }) => op === "normGatedLinear")?.consts.activation ?? 0;
+  return program.steps.flatMap((step, index) => lowerings[step.op]({ step, index, options, activation, memory }));
 }
 
 const lowerings: Record<Step["op"], (at: Lowered) => Dispatch[]> = {
@@ -24,10 +25,17 @@ const lowerings: Record<Step["op"], (at: Lowered) => Dispatch[]> = {
     const part = weights.part(table.parts[0].tensor);
     return part.chunks.map((chunk) =>
       dispatch(at, {
-        parts: ["embed", "batch", "layout", ...layouts[part.format].weight, "x_none"],
-        access: "urrrw",
-        constants: { inner: part.cols, blocks: part.blocks, first_row: chunk.firstRow, chunk_rows: chunk.rows },
-        resources: [inputs.batch, inputs.tokens, chunk.data(), chunk.scales(), buffer(out)],
+        parts: ["embed", "batch", "matrix", "layout", ...layouts[part.format].weight, "x_none"],
+        access: "uurrrw",
+        constants: {},
+        resources: [
+          inputs.batch,
+          matrixOf(at, { inner: part.cols, rows: chunk.rows, first: chunk.firstRow }),
+          inputs.tokens,
+          chunk.data(),
+          chunk.scales(),
+          buffer(out),
+        ],
         grid: ({ rows }) => [rows, 1, 1],
       })
     );
@@ -106,7 +114,7 @@ const lowerings: Record<Step["op"], (at: Lowered) => Dispatch[]> = {
   },
   normGatedLinear(at) {
     const [x, norm, weight, bias, out] = at.step.binds as [Buffer, Weight, Weight, Weight | null, Buffer], { buffer } = access(at.memory);
-    const { activation, eps } = at.step.consts, common = { bias, out, x: at.memory.scratch.normed, rowKind: x.rows, activation };
+    const { eps } = at.step.consts, common = { bias, out, x: at.memory.scratch.normed, rowKind: x.rows };
     const [gate, up] = weight.parts.map((part) => ({ ...weight, rows: part.rows, parts: [part] }));
     return [
       ...prepare(at, weight, { x: buffer(x), cols: x.cols, norm: at.memory.weights.vector(norm), eps }, x.rows),

@@ -6,7 +6,7 @@
 import type { Buffer, RowKind, Weight } from "../engine/program.ts";
 import type { Range } from "./arena.ts";
 import type { Counts } from "./batch_inputs.ts";
-import { type Dispatch, dispatch, type Grid, type Lowered, type Memory, rowsOf } from "./dispatch.ts";
+import { type Cost, type Dispatch, dispatch, type Grid, type Lowered, type Memory, rowsOf, type Work } from "./dispatch.ts";
 import { type GpuFormat, layouts, type PlacedPart } from "./weights.ts";
 
 /** What a linear does with its result (epilogue.wgsl). */
@@ -26,13 +26,14 @@ const fewRows = 8, someRows = 96;
 /** Workgroups of a multiprocessor, and the share of a tile's time that each further plane of sums costs where K is 2,048. */
 const tiles = { 32: { resident: 4, planeCost: 0.05 }, 128: { resident: 1, planeCost: 0.05 } } as const;
 const mostSplits = 16, leastSteps = 8;
+/** Bytes of an activation as int8, its share of the factors of a block of 32 included. */
+const int8Bytes = 1.25;
 
 /** Adjacent rows of a weight in one binding. */
 interface Span {
   readonly format: GpuFormat;
   readonly rows: number;
   readonly cols: number;
-  readonly blocks: number;
   readonly half: boolean;
   readonly rotary: number;
   /** Column of the result where its outputs begin. */
@@ -49,7 +50,6 @@ export interface Linear {
   readonly biasFirst?: number;
   readonly out: Buffer;
   readonly epilogue: number;
-  readonly activation?: number;
   /** Rows of gate, when the weight is gate and up and both are made together. */
   readonly gated?: number;
   /** Its input as f32. */
@@ -75,6 +75,8 @@ export function isGated(at: Lowered, weight: Weight, bias: Weight | null): boole
 export function prepare(at: Lowered, weight: Weight, { x, cols, norm, eps = 0 }: Input, rowKind: RowKind): Dispatch[] {
   const parts = weight.parts.map(({ tensor }) => at.memory.weights.part(tensor)), { scratch, inputs } = at.memory;
   const asInt8 = parts.some((part) => isInt8(at, part)), asFloat = parts.some((part) => !isInt8(at, part));
+  const toFloat = (work: Work): Cost => ({ bytes: rowsOf(rowKind, work) * cols * (4 + 4), operations: 0 });
+  const toInt8 = (work: Work): Cost => ({ bytes: rowsOf(rowKind, work) * cols * (4 + int8Bytes), operations: 0 });
   const perRow = (x: number, y: number) => (counts: Counts): Grid => {
     const rows = rowsOf(rowKind, counts);
     return rows > 0 ? [x || rows, y || rows, 1] : undefined;
@@ -82,15 +84,16 @@ export function prepare(at: Lowered, weight: Weight, { x, cols, norm, eps = 0 }:
   const made: Dispatch[] = [];
   if (norm && asFloat) {
     const resources = [inputs.batch, x, norm, scratch.normed];
-    made.push(dispatch(at, { parts: ["rms_norm", "batch"], access: "urrw", constants: { cols, eps }, resources, grid: perRow(0, 1) }));
+    made.push(dispatch(at, { parts: ["rms_norm", "batch"], access: "urrw", constants: { cols, eps }, resources, grid: perRow(0, 1), cost: toFloat }));
   }
   if (norm && asInt8) {
     const resources = [inputs.batch, x, norm, scratch.units, scratch.factors], names = ["rms_norm_int8", "quantize_block", "batch"];
-    made.push(dispatch(at, { parts: names, access: "urrww", constants: { cols, eps }, resources, grid: perRow(0, 1) }));
+    made.push(dispatch(at, { parts: names, access: "urrww", constants: { cols, eps }, resources, grid: perRow(0, 1), cost: toInt8 }));
   }
   if (!norm && asInt8) {
-    const resources = [inputs.batch, x, scratch.units, scratch.factors], names = ["quantize_rows", "quantize_block", "batch"];
-    made.push(dispatch(at, { parts: names, access: "urww", constants: { inner: cols }, resources, grid: perRow(Math.ceil(cols / 2048), 0) }));
+    const names = ["quantize_rows", "quantize_block", "batch", "matrix"];
+    const resources = [inputs.batch, matrixOf(at, { inner: cols }), x, scratch.units, scratch.factors];
+    made.push(dispatch(at, { parts: names, access: "uurww", constants: {}, resources, grid: perRow(Math.ceil(cols / 2048), 0), cost: toInt8 }));
   }
   return made;
 }
@@ -116,8 +119,8 @@ function spans(memory: Memory, weight: Weight, hasBias: boolean): Span[] {
   for (const { tensor, rows } of weight.parts) {
     const part = memory.weights.part(tensor);
     for (const chunk of part.chunks) {
-      const { format, cols, blocks, half, rotary } = part;
-      const next: Span = { format, cols, blocks, half, rotary, rows: chunk.rows, first: first + chunk.firstRow, data: chunk.data(), scales: chunk.scales() };
+      const { format, cols, half, rotary } = part;
+      const next: Span = { format, cols, half, rotary, rows: chunk.rows, first: first + chunk.firstRow, data: chunk.data(), scales: chunk.scales() };
       const last = found.at(-1);
       if (last && follows(last, next) && !(hasBias && last.rotary !== rotary)) found[found.length - 1] = joined(last, next);
       else found.push(next);
@@ -141,15 +144,16 @@ function joined(a: Span, b: Span): Span {
 
 /** Kernels that take any width: weights as f32, one by one or in blocks. */
 function plain(at: Lowered, linear: Linear, span: Span): Dispatch[] {
-  const { inputs, scratch } = at.memory,
-    resources = [inputs.batch, span.data, span.scales, linear.x, biasOf(at, linear) ?? scratch.nothing, at.memory.buffer(linear.out)];
+  const { inputs, scratch } = at.memory, matrix = matrixOf(at, fieldsOf(linear, span));
+  const resources = [inputs.batch, matrix, span.data, span.scales, linear.x, biasOf(at, linear) ?? scratch.nothing, at.memory.buffer(linear.out)];
   const make = (name: string, grid: (rows: number) => Grid) =>
     dispatch(at, {
-      parts: [name, "batch", "epilogue", "layout", ...layouts[span.format].weight, "x_at"],
-      access: "urrrrw",
-      constants: constantsOf(linear, span),
+      parts: [name, "batch", "matrix", "epilogue", "layout", ...layouts[span.format].weight, "x_at"],
+      access: "uurrrrw",
+      constants: { activation: at.activation, half_groups: span.half ? 1 : 0 },
       resources,
       grid: (counts) => grid(rowsOf(linear.rowKind, counts)),
+      cost: (work) => costOf(linear, span, rowsOf(linear.rowKind, work)),
     });
   return [
     make("linear_rows", (rows) => rows > 0 && rows <= fewRows ? [Math.ceil(span.rows / 32), rows, 1] : undefined),
@@ -162,31 +166,33 @@ function tuned(at: Lowered, linear: Linear, span: Span): Dispatch[] {
   const { inputs, scratch } = at.memory, int8 = isInt8(at, span), bias = biasOf(at, linear) ?? scratch.nothing, out = at.memory.buffer(linear.out);
   const kind = int8 ? "linear_int8" : "linear_float", wide = wideParts[span.format];
   const format = int8 ? int8Parts[span.format]! : wide ? [wide] : ["tile_any", ...layouts[span.format].weight, "x_none"];
-  const x = int8 ? [scratch.units, scratch.factors] : [linear.x], shape = ["batch", "eight", "epilogue", "layout", "matrix"];
-  const constants = { ...constantsOf(linear, span), gated: linear.gated ?? 0, planes: 0 };
-  const make = (name: string, more: readonly string[], extra: Record<string, number>, to: GPUBuffer, grid: (rows: number) => Grid) =>
+  const x = int8 ? [scratch.units, scratch.factors] : [linear.x], shape = ["batch", "matrix", "eight", "epilogue", "layout"];
+  const fields = fieldsOf(linear, span), constants = { activation: at.activation, half_groups: span.half ? 1 : 0 };
+  const make = (name: string, more: readonly string[], extra: Record<string, number>, splits: number, grid: (rows: number) => Grid) =>
     dispatch(at, {
       parts: [`${kind}${name}`, ...shape, ...format, ...more],
-      access: int8 ? "urrrrrw" : "urrrrw",
+      access: int8 ? "uurrrrrw" : "uurrrrw",
       constants: { ...constants, ...extra },
-      resources: [inputs.batch, span.data, span.scales, ...x, bias, to],
+      resources: [inputs.batch, matrixOf(at, { ...fields, splits }), span.data, span.scales, ...x, bias, splits > 1 ? scratch.planes : out],
       grid: (counts) => grid(rowsOf(linear.rowKind, counts)),
+      cost: (work) => costOf(linear, span, rowsOf(linear.rowKind, work), int8 ? int8Bytes : 4, splits > 1 ? splits : 0),
     });
   const outputs = linear.gated ?? span.rows, groups = Math.ceil(outputs / (span.half ? 16 : 32)), made: Dispatch[] = [];
   for (const few of [1, 2, 4, fewRows]) {
-    made.push(make("_rows", ["rows_store"], { few, partial_size: 512 * few }, out, (rows) => rows > few / 2 && rows <= few ? [groups, 1, 1] : undefined));
+    made.push(make("_rows", ["rows_store"], { few, partial_size: 512 * few }, 1, (rows) => rows > few / 2 && rows <= few ? [groups, 1, 1] : undefined));
   }
   const most = linear.rowKind === "tokens" ? at.options.maxRows : at.options.maxOutputs, columns = Math.ceil(span.rows / 128);
   const sums = (splits: number, fits: (rows: number) => boolean) =>
     dispatch(at, {
-      parts: ["linear_sum", "batch", "epilogue", "layout", "matrix"],
-      access: "urrw",
-      constants: { ...constants, splits },
-      resources: [inputs.batch, scratch.planes, bias, out],
+      parts: ["linear_sum", "batch", "matrix", "epilogue"],
+      access: "uurrw",
+      constants: { activation: at.activation },
+      resources: [inputs.batch, matrixOf(at, { ...fields, splits }), scratch.planes, bias, out],
       grid: (counts) => {
         const rows = rowsOf(linear.rowKind, counts);
         return fits(rows) ? [Math.ceil(outputs / 256), rows, 1] : undefined;
       },
+      cost: (work) => ({ bytes: rowsOf(linear.rowKind, work) * (splits * span.rows * 4 + outputBytes(linear, span)), operations: 0 }),
     });
   const tile = (height: 32 | 128, name: string, store: string, above: number, upTo: number) => {
     const steps = span.cols / (int8 ? 64 : 16);
@@ -196,7 +202,7 @@ function tuned(at: Lowered, linear: Linear, span: Span): Dispatch[] {
       const last = splits === 1 && count * columns >= tiles[height].resident * at.memory.multiprocessors;
       const fits = (rows: number) => rows > least && rows <= (last ? upTo : Math.min(upTo, count * height));
       const grid = (rows: number): Grid => fits(rows) ? [Math.ceil(rows / height), columns, splits] : undefined;
-      made.push(make(name, ["tile_column", store], { planes: splits > 1 ? 1 : 0 }, splits > 1 ? scratch.planes : out, grid));
+      made.push(make(name, ["tile_result", "tile_column", store], {}, splits, grid));
       if (splits > 1) made.push(sums(splits, fits));
       if (last) break;
     }
@@ -217,23 +223,48 @@ function splitsOf(memory: Memory, height: 32 | 128, count: number, steps: number
   return best;
 }
 
+/**
+ * What a linear has to do.
+ *
+ * @param inputBytes Of one value of its input.
+ * @param planes Planes of sums that it leaves in place of its outputs; 0: the outputs.
+ */
+function costOf(linear: Linear, span: Span, rows: number, inputBytes = 4, planes = 0): Cost {
+  const weights = span.data.size + (layouts[span.format].scaleBytes > 0 ? span.scales.size : 0);
+  const outputs = planes > 0 ? planes * span.rows * 4 : outputBytes(linear, span);
+  return { bytes: weights + rows * (span.cols * inputBytes + outputs), operations: 2 * rows * span.rows * span.cols };
+}
+
+/** Bytes of a row of outputs, which are read before they are written unless they are set. */
+function outputBytes({ epilogue, gated }: Linear, span: Span): number {
+  return (gated ?? span.rows) * (epilogue === epilogues.set ? 4 : 8);
+}
+
 function biasOf(at: Lowered, { bias }: Linear): Range | undefined {
   return bias ? at.memory.weights.vector(bias) : undefined;
 }
 
-function constantsOf({ epilogue, activation, bias, biasFirst, rowKind, out }: Linear, span: Span): Record<string, number> {
+/** Fields of `Matrix` in matrix.wgsl, in its order. */
+const matrixFields = ["inner", "blocks", "rows", "first", "stride", "gated", "splits", "epilogue", "hasBias", "biasFirst", "rotary", "ofOutputs"] as const;
+type MatrixFields = Partial<Record<(typeof matrixFields)[number], number>>;
+
+/** The uniform `matrix` of a kernel; what is left out is 0, and `blocks` follow from `inner`. */
+export function matrixOf({ memory }: Lowered, fields: MatrixFields & { inner: number }): Range {
+  const all: MatrixFields = { blocks: Math.ceil(fields.inner / 32), ...fields };
+  return memory.scratch.parameters.record(matrixFields.map((name) => all[name] ?? 0));
+}
+
+function fieldsOf({ epilogue, bias, biasFirst, rowKind, out, gated }: Linear, span: Span): MatrixFields & { inner: number } {
   return {
     inner: span.cols,
-    blocks: span.blocks,
     rows: span.rows,
     first: span.first,
     stride: out.cols,
+    gated,
     epilogue,
-    activation: activation ?? 0,
-    has_bias: bias ? 1 : 0,
-    bias_first: biasFirst ?? 0,
-    of_outputs: rowKind === "outputs" ? 1 : 0,
+    hasBias: bias ? 1 : 0,
+    biasFirst,
     rotary: span.rotary,
-    half_groups: span.half ? 1 : 0,
+    ofOutputs: rowKind === "outputs" ? 1 : 0,
   };
 }

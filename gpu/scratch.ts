@@ -6,6 +6,7 @@
 import type { CompileOptions } from "../engine/backend.ts";
 import type { Buffer, Program, Weight } from "../engine/program.ts";
 import { mostPartials } from "./batch_inputs.ts";
+import { Parameters } from "./parameters.ts";
 
 /** Most bytes of the planes of a linear whose K is split. */
 const mostPlaneBytes = 32 << 20;
@@ -41,10 +42,11 @@ export class Scratch {
   readonly partial: GPUBuffer;
   /** Bound where a kernel declares a bias or scales that it does not use. */
   readonly nothing: GPUBuffer;
+  readonly parameters: Parameters;
 
   /** Bytes of device memory. */
   static bytes(program: Program, options: CompileOptions): number {
-    return Object.values(sizes(program, options)).reduce((sum, bytes) => sum + bytes, 0);
+    return Object.values(sizes(program, options)).reduce((sum, bytes) => sum + bytes, Parameters.bytes);
   }
 
   constructor(device: GPUDevice, program: Program, options: CompileOptions) {
@@ -57,9 +59,11 @@ export class Scratch {
     this.planes = make("planes");
     this.partial = make("partial");
     this.nothing = make("nothing");
+    this.parameters = new Parameters(device);
   }
 
   destroy(): void {
     for (const buffer of [this.normed, this.units, this.factors, this.planes, this.partial, this.nothing]) buffer.destroy();
+    this.parameters.destroy();
   }
 }

@@ -155,7 +155,7 @@ export class WeightStore {
 
   /** Bytes of device memory, what is needed while loading included. */
   get bytes(): number {
-    return this.#data.bytes + this.#scales.bytes + this.#vectors.bytes + stagingBytes + 32;
+    return this.#data.bytes + this.#scales.bytes + this.#vectors.bytes + stagingBytes + 48;
   }
 
   allocate(device: GPUDevice, pipelines: Pipelines): void {
@@ -165,7 +165,7 @@ export class WeightStore {
     this.#scales.allocate(device, "scales");
     this.#vectors.allocate(device, "vectors");
     this.#staging = device.createBuffer({ label: "staging", size: stagingBytes + 16, usage: GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST });
-    this.#chunkInfo = device.createBuffer({ label: "chunk", size: 16, usage: GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST });
+    this.#chunkInfo = device.createBuffer({ label: "chunk", size: 32, usage: GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST });
   }
 
   /** Compiles the packing kernels, so that {@link WeightStore.write} need not wait. */
@@ -208,9 +208,9 @@ export class WeightStore {
   }
 
   #pack(part: PlacedPart, chunk: Chunk, firstRow: number, rows: number, bytes: Uint8Array): void {
-    const device = this.#device!, { pipeline, layout } = this.#pipelines!.compiled(packing(part));
+    const device = this.#device!, stride = rowBytes(part.format, part.cols), { pipeline, layout } = this.#pipelines!.compiled(packing(part));
     device.queue.writeBuffer(this.#staging!, 0, aligned(bytes));
-    device.queue.writeBuffer(this.#chunkInfo!, 0, new Uint32Array([firstRow, rows, 0, 0]));
+    device.queue.writeBuffer(this.#chunkInfo!, 0, Uint32Array.of(firstRow, rows, part.cols, part.blocks, stride, part.rotary));
     const resources = [{ buffer: this.#chunkInfo! }, { buffer: this.#staging! }, chunk.data(), chunk.scales()];
     const group = device.createBindGroup({ layout, entries: resources.map((resource, binding) => ({ binding, resource })) });
     const encoder = device.createCommandEncoder(), pass = encoder.beginComputePass();
@@ -272,13 +272,7 @@ function narrowWeights(program: Program): Set<Weight> {
 
 /** The kernel that packs a part. */
 function packing(part: PlacedPart) {
-  const constants = {
-    inner: part.cols,
-    blocks: part.blocks,
-    row_bytes: rowBytes(part.format, part.cols),
-    rotary: part.rotary,
-    half_groups: part.half ? 1 : 0,
-  };
+  const constants = { half_groups: part.half ? 1 : 0 };
   return { name: "pack", parts: ["pack", "layout", ...layouts[part.format].pack], access: "urww", constants };
 }
 

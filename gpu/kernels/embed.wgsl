@@ -1,20 +1,15 @@
 // embed: out[r] = table[tokens[r]], one chunk of the table (rows first_row .. first_row + chunk_rows) a dispatch; tokens outside it are left to other chunks.
 // f32 out. Weight layout and `weight_pair` come from weight_*.wgsl. Twin: wasm/model/src/ops/embed.rs.
-override inner: u32;      // values of a row
-override blocks: u32;     // ceil(inner / 32)
-override first_row: u32;
-override chunk_rows: u32;
-
 @group(0) @binding(0) var<uniform> batch: Batch;
-@group(0) @binding(1) var<storage, read> tokens: array<u32>;
-@group(0) @binding(2) var<storage, read> weights: array<vec4<u32>>;
-@group(0) @binding(3) var<storage, read> scales: array<u32>;
-@group(0) @binding(4) var<storage, read_write> out: array<f32>;
+@group(0) @binding(2) var<storage, read> tokens: array<u32>;
+@group(0) @binding(3) var<storage, read> weights: array<vec4<u32>>;
+@group(0) @binding(4) var<storage, read> scales: array<u32>;
+@group(0) @binding(5) var<storage, read_write> out: array<f32>;
 
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
   let token = tokens[group.x];
-  if (token < first_row || token >= first_row + chunk_rows) { return; }
-  let row = token - first_row;
-  for (var i = thread; i < inner; i += 64u) { out[group.x * inner + i] = weight_at(row, i); }
+  if (token < matrix.first || token >= matrix.first + matrix.rows) { return; }
+  let row = token - matrix.first;
+  for (var i = thread; i < matrix.inner; i += 64u) { out[group.x * matrix.inner + i] = weight_at(row, i); }
 }

@@ -1,12 +1,7 @@
 // What linear does with a result: 0 stores it, 1 adds it to what is there (the residual), 2 multiplies it with the activation of what is there (the gate).
-override epilogue: u32;
 override activation: u32; // order of `activations` in engine/program.ts
-override has_bias: bool;
-override rotary: u32; // head_dim where this part is q or k, whose rows pack.wgsl reordered; 0 elsewhere
-override bias_first: u32; // where this weight part's biases begin
-override of_outputs: bool; // rows are the batch's outputs, not its tokens
 
-fn row_count() -> u32 { return select(batch.rows, batch.outputs, of_outputs); }
+fn row_count() -> u32 { return select(batch.rows, batch.outputs, matrix.of_outputs > 0u); }
 
 // Error function, Numerical Recipes' erfc with fractional error below 1.2e-7.
 fn erf(x: f32) -> f32 {
@@ -25,30 +20,34 @@ fn activate(x: f32) -> f32 {
   }
 }
 
-fn store(at: u32, o: u32, sum: f32) {
+// Result of output `o` for one row.
+fn store(row: u32, o: u32, sum: f32) {
+  let column = matrix.first + o;
+  let at = row * matrix.stride + column;
   var value = sum;
-  if (has_bias) { value += bias[bias_first + bias_index(o)]; }
-  switch (epilogue) {
+  if (matrix.has_bias > 0u) { value += bias[matrix.bias_first + bias_index(column)]; }
+  switch (matrix.epilogue) {
     case 1u: { out[at] += value; }
     case 2u: { out[at] = activate(out[at]) * value; }
     default: { out[at] = value; }
   }
 }
 
-// Stores gate and up of output o at once; the biases of up follow those of gate, `gated` of each.
-fn store_gated(at: u32, o: u32, gated: u32, gate_sum: f32, up_sum: f32) {
+// Gate and up of output `o` for one row; the biases of up follow those of gate.
+fn store_gated(row: u32, o: u32, gate_sum: f32, up_sum: f32) {
+  let column = matrix.first + o;
   var gate = gate_sum;
   var up = up_sum;
-  if (has_bias) {
-    gate += bias[bias_first + o];
-    up += bias[bias_first + gated + o];
+  if (matrix.has_bias > 0u) {
+    gate += bias[matrix.bias_first + column];
+    up += bias[matrix.bias_first + matrix.gated + column];
   }
-  out[at] = activate(gate) * up;
+  out[row * matrix.stride + column] = activate(gate) * up;
 }
 
 // Biases keep the checkpoint's order: output 2i of a reordered head is value i, output 2i + 1 value i + head_dim / 2.
 fn bias_index(o: u32) -> u32 {
-  if (rotary == 0u) { return o; }
-  let d = o % rotary;
-  return o - d + select(d / 2u + rotary / 2u, d / 2u, (d & 1u) == 0u);
+  if (matrix.rotary == 0u) { return o; }
+  let d = o % matrix.rotary;
+  return o - d + select(d / 2u + matrix.rotary / 2u, d / 2u, (d & 1u) == 0u);
 }

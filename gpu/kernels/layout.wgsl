@@ -3,8 +3,8 @@
 override half_groups: bool = false;
 
 fn unit_index(row: u32, block: u32, units: u32, v: u32) -> u32 {
-  if (half_groups) { return (((row >> 4u) * ((blocks + 1u) >> 1u) + (block >> 1u)) * units + v) * 32u + (row & 15u) + 16u * (block & 1u); }
-  return (((row >> 5u) * blocks + block) * units + v) * 32u + (row & 31u);
+  if (half_groups) { return (((row >> 4u) * ((matrix.blocks + 1u) >> 1u) + (block >> 1u)) * units + v) * 32u + (row & 15u) + 16u * (block & 1u); }
+  return (((row >> 5u) * matrix.blocks + block) * units + v) * 32u + (row & 31u);
 }
 // Of the words that a row has beside its units, `slots` of them, number `slot`.
 fn slot_index(row: u32, slot: u32, slots: u32) -> u32 {
@@ -12,4 +12,4 @@ fn slot_index(row: u32, slot: u32, slots: u32) -> u32 {
   return ((row >> 5u) * slots + slot) * 32u + (row & 31u);
 }
 // A word of two f16, for blocks 2 * pair and 2 * pair + 1.
-fn scale_index(row: u32, pair: u32) -> u32 { return slot_index(row, pair, (blocks + 1u) >> 1u); }
+fn scale_index(row: u32, pair: u32) -> u32 { return slot_index(row, pair, (matrix.blocks + 1u) >> 1u); }

@@ -4,11 +4,11 @@
 // are dynamic indices; a fifth unit keeps neighbouring rows on different banks. tile_*.wgsl defines load_eight: 8 weights of a row. K may be split over z.
 // Twin: wasm/model/src/linear.
 @group(0) @binding(0) var<uniform> batch: Batch;
-@group(0) @binding(1) var<storage, read> weights: array<vec4<u32>>;
-@group(0) @binding(2) var<storage, read> scales: array<u32>;
-@group(0) @binding(3) var<storage, read> x: array<vec4<f32>>; // [rows][inner / 4]
-@group(0) @binding(4) var<storage, read> bias: array<f32>;
-@group(0) @binding(5) var<storage, read_write> out: array<f32>;
+@group(0) @binding(2) var<storage, read> weights: array<vec4<u32>>;
+@group(0) @binding(3) var<storage, read> scales: array<u32>;
+@group(0) @binding(4) var<storage, read> x: array<vec4<f32>>; // [rows][inner / 4]
+@group(0) @binding(5) var<storage, read> bias: array<f32>;
+@group(0) @binding(6) var<storage, read_write> out: array<f32>;
 
 alias Tile = array<array<array<vec4<f32>, 5>, 16>, 8>;
 var<workgroup> tile_x: array<Tile, 2>;
@@ -43,7 +43,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
   let row0 = group.x * 128u;
   let tx = (thread & 7u) | (((thread >> 5u) & 1u) << 3u);
   let ty = ((thread >> 3u) & 3u) | ((thread >> 6u) << 2u);
-  let steps = inner >> 4u;
+  let steps = matrix.inner >> 4u;
   let per = (steps + groups.z - 1u) / groups.z;
   let begin = min(group.z * per, steps);
   let end = min(begin + per, steps);
@@ -51,7 +51,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
   // What this thread brings: 8 values of row lr and of output lr.
   let lr = thread >> 1u;
   let lc = thread & 1u;
-  let at_x = min(row0 + lr, row_count() - 1u) * (inner >> 2u) + 2u * lc;
+  let at_x = min(row0 + lr, row_count() - 1u) * (matrix.inner >> 2u) + 2u * lc;
   let row_w = tile_row(group.y, lr);
   let at = min(begin, steps - 1u);
   var x0 = x[at_x + 4u * at];

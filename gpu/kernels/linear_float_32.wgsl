@@ -2,11 +2,11 @@
 // results (rows ty + 4 i, outputs tx + 32 j), workgroup memory is nested [unit][j][tx] and has one buffer, so that several workgroups share a multiprocessor.
 // K is split over z so that there are enough of them. Twin: wasm/model/src/linear.
 @group(0) @binding(0) var<uniform> batch: Batch;
-@group(0) @binding(1) var<storage, read> weights: array<vec4<u32>>;
-@group(0) @binding(2) var<storage, read> scales: array<u32>;
-@group(0) @binding(3) var<storage, read> x: array<vec4<f32>>; // [rows][inner / 4]
-@group(0) @binding(4) var<storage, read> bias: array<f32>;
-@group(0) @binding(5) var<storage, read_write> out: array<f32>;
+@group(0) @binding(2) var<storage, read> weights: array<vec4<u32>>;
+@group(0) @binding(3) var<storage, read> scales: array<u32>;
+@group(0) @binding(4) var<storage, read> x: array<vec4<f32>>; // [rows][inner / 4]
+@group(0) @binding(5) var<storage, read> bias: array<f32>;
+@group(0) @binding(6) var<storage, read_write> out: array<f32>;
 
 var<workgroup> tile_x: array<array<array<vec4<f32>, 4>, 8>, 4>;
 var<workgroup> tile_w: array<array<array<vec4<f32>, 32>, 4>, 4>;
@@ -36,7 +36,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
   let row0 = group.x * 32u;
   let tx = (thread & 7u) | ((thread >> 5u) << 3u);
   let ty = (thread >> 3u) & 3u;
-  let steps = inner >> 4u;
+  let steps = matrix.inner >> 4u;
   let per = (steps + groups.z - 1u) / groups.z;
   let begin = min(group.z * per, steps);
   let end = min(begin + per, steps);
@@ -44,7 +44,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
   // What this thread brings: 4 values of row lr, 16 values of output `thread`.
   let lr = thread >> 2u;
   let lc = thread & 3u;
-  let at_x = min(row0 + lr, row_count() - 1u) * (inner >> 2u) + lc;
+  let at_x = min(row0 + lr, row_count() - 1u) * (matrix.inner >> 2u) + lc;
   let row_w = tile_row(group.y, thread);
   let at = min(begin, steps - 1u);
   var x0 = x[at_x + 4u * at];

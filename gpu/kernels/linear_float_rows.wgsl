@@ -1,16 +1,16 @@
 // linear for few rows of f32 activations: weights go from memory to registers once for all rows. A lane is an output, so that 32 lanes read adjacent 16-byte units;
 // 16 slices of K. tile_*.wgsl defines load_eight. Twin: wasm/model/src/linear.
 @group(0) @binding(0) var<uniform> batch: Batch;
-@group(0) @binding(1) var<storage, read> weights: array<vec4<u32>>;
-@group(0) @binding(2) var<storage, read> scales: array<u32>;
-@group(0) @binding(3) var<storage, read> x: array<vec4<f32>>; // [rows][inner / 4]
-@group(0) @binding(4) var<storage, read> bias: array<f32>;
-@group(0) @binding(5) var<storage, read_write> out: array<f32>;
+@group(0) @binding(2) var<storage, read> weights: array<vec4<u32>>;
+@group(0) @binding(3) var<storage, read> scales: array<u32>;
+@group(0) @binding(4) var<storage, read> x: array<vec4<f32>>; // [rows][inner / 4]
+@group(0) @binding(5) var<storage, read> bias: array<f32>;
+@group(0) @binding(6) var<storage, read_write> out: array<f32>;
 
 struct Block { a: Eight, b: Eight, c: Eight, d: Eight }
 
 fn dot_row(w: Block, row: u32, block: u32) -> f32 {
-  let at = min(row, row_count() - 1u) * (inner >> 2u) + 8u * block;
+  let at = min(row, row_count() - 1u) * (matrix.inner >> 2u) + 8u * block;
   return ((dot(w.a.low, x[at]) + dot(w.a.high, x[at + 1u])) + (dot(w.b.low, x[at + 2u]) + dot(w.b.high, x[at + 3u]))) +
     ((dot(w.c.low, x[at + 4u]) + dot(w.c.high, x[at + 5u])) + (dot(w.d.low, x[at + 6u]) + dot(w.d.high, x[at + 7u])));
 }
@@ -28,14 +28,14 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     begin = 2u * slice + (lane >> 4u);
     by = 32u;
   }
-  if (gated > 0u) {
-    o = min(o, gated - 1u) + select(0u, gated, slice >= 8u);
+  if (matrix.gated > 0u) {
+    o = min(o, matrix.gated - 1u) + select(0u, matrix.gated, slice >= 8u);
     begin = slice & 7u;
     by = 8u;
   }
-  o = min(o, rows - 1u);
+  o = min(o, matrix.rows - 1u);
   var s: Eight;
-  for (var b = begin; b < (inner >> 5u); b += by) {
+  for (var b = begin; b < (matrix.inner >> 5u); b += by) {
     let w = Block(load_eight(o, 4u * b), load_eight(o, 4u * b + 1u), load_eight(o, 4u * b + 2u), load_eight(o, 4u * b + 3u));
     s.low.x += dot_row(w, row0, b);
     if (few > 1u) { s.low.y += dot_row(w, row0 + 1u, b); }

@@ -4,12 +4,12 @@
 // The format's part (int8_*.wgsl) defines Weights, load_weights, signed_low and signed_high (the signed bytes of a block), pair_scales and has_min.
 // Twin: wasm/model/src/linear.
 @group(0) @binding(0) var<uniform> batch: Batch;
-@group(0) @binding(1) var<storage, read> weights: array<vec4<u32>>;
-@group(0) @binding(2) var<storage, read> scales: array<u32>;
-@group(0) @binding(3) var<storage, read> x: array<vec4<u32>>;        // [rows][inner / 16]
-@group(0) @binding(4) var<storage, read> x_scales: array<vec4<f32>>; // [rows][inner / 64] scale, scale * sum of two blocks
-@group(0) @binding(5) var<storage, read> bias: array<f32>;
-@group(0) @binding(6) var<storage, read_write> out: array<f32>;
+@group(0) @binding(2) var<storage, read> weights: array<vec4<u32>>;
+@group(0) @binding(3) var<storage, read> scales: array<u32>;
+@group(0) @binding(4) var<storage, read> x: array<vec4<u32>>;        // [rows][inner / 16]
+@group(0) @binding(5) var<storage, read> x_scales: array<vec4<f32>>; // [rows][inner / 64] scale, scale * sum of two blocks
+@group(0) @binding(6) var<storage, read> bias: array<f32>;
+@group(0) @binding(7) var<storage, read_write> out: array<f32>;
 
 alias Tile = array<array<array<vec4<u32>, 5>, 16>, 8>;
 var<workgroup> tile_x: array<Tile, 2>;
@@ -67,7 +67,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
   let row0 = group.x * 128u;
   let tx = (thread & 7u) | (((thread >> 5u) & 1u) << 3u);
   let ty = ((thread >> 3u) & 3u) | ((thread >> 6u) << 2u);
-  let steps = inner >> 6u;
+  let steps = matrix.inner >> 6u;
   let per = (steps + groups.z - 1u) / groups.z;
   let begin = min(group.z * per, steps);
   let end = min(begin + per, steps);
@@ -76,8 +76,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
   let last = row_count() - 1u;
   let lr = thread >> 2u;
   let lc = thread & 3u;
-  let at_x = min(row0 + lr, last) * (inner >> 4u) + lc;
-  let at_y = min(row0 + lr + 64u, last) * (inner >> 4u) + lc;
+  let at_x = min(row0 + lr, last) * (matrix.inner >> 4u) + lc;
+  let at_y = min(row0 + lr + 64u, last) * (matrix.inner >> 4u) + lc;
   let wr = thread & 127u;
   let wb = thread >> 7u;
   let row_w = tile_row(group.y, wr);

@@ -1,12 +1,12 @@
 // linear for some tens of rows of int8 activations and quantized weights: tiles of 32 rows x 128 outputs over K in steps of 64, packed dot products.
 // Arithmetic and format parts (int8_*.wgsl) as in linear_int8.wgsl, tiles as in linear_float_32.wgsl. Twin: wasm/model/src/linear.
 @group(0) @binding(0) var<uniform> batch: Batch;
-@group(0) @binding(1) var<storage, read> weights: array<vec4<u32>>;
-@group(0) @binding(2) var<storage, read> scales: array<u32>;
-@group(0) @binding(3) var<storage, read> x: array<vec4<u32>>;        // [rows][inner / 16]
-@group(0) @binding(4) var<storage, read> x_scales: array<vec4<f32>>; // [rows][inner / 64] scale, scale * sum of two blocks
-@group(0) @binding(5) var<storage, read> bias: array<f32>;
-@group(0) @binding(6) var<storage, read_write> out: array<f32>;
+@group(0) @binding(2) var<storage, read> weights: array<vec4<u32>>;
+@group(0) @binding(3) var<storage, read> scales: array<u32>;
+@group(0) @binding(4) var<storage, read> x: array<vec4<u32>>;        // [rows][inner / 16]
+@group(0) @binding(5) var<storage, read> x_scales: array<vec4<f32>>; // [rows][inner / 64] scale, scale * sum of two blocks
+@group(0) @binding(6) var<storage, read> bias: array<f32>;
+@group(0) @binding(7) var<storage, read_write> out: array<f32>;
 
 var<workgroup> tile_x: array<array<array<vec4<u32>, 4>, 8>, 4>; // [unit][i][ty]
 var<workgroup> tile_w: array<array<array<vec4<u32>, 32>, 4>, 4>; // [unit][j][tx]
@@ -53,7 +53,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
   let row0 = group.x * 32u;
   let tx = (thread & 7u) | ((thread >> 5u) << 3u);
   let ty = (thread >> 3u) & 3u;
-  let steps = inner >> 6u;
+  let steps = matrix.inner >> 6u;
   let per = (steps + groups.z - 1u) / groups.z;
   let begin = min(group.z * per, steps);
   let end = min(begin + per, steps);
@@ -62,7 +62,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
   let last = row_count() - 1u;
   let lr = thread >> 2u;
   let lc = thread & 3u;
-  let at_x = min(row0 + lr, last) * (inner >> 4u) + lc;
+  let at_x = min(row0 + lr, last) * (matrix.inner >> 4u) + lc;
   let at_s = min(row0 + (thread & 31u), last) * steps;
   let row_w = tile_row(group.y, thread);
   let at = min(begin, steps - 1u);

@@ -1,18 +1,18 @@
 // linear for few rows of int8 activations and quantized weights, packed dot products: as linear_float_rows.wgsl with the format parts of linear_int8.wgsl.
 // Twin: wasm/model/src/linear.
 @group(0) @binding(0) var<uniform> batch: Batch;
-@group(0) @binding(1) var<storage, read> weights: array<vec4<u32>>;
-@group(0) @binding(2) var<storage, read> scales: array<u32>;
-@group(0) @binding(3) var<storage, read> x: array<vec4<u32>>;        // [rows][inner / 16]
-@group(0) @binding(4) var<storage, read> x_scales: array<vec2<f32>>; // [rows][inner / 32] scale, scale * sum
-@group(0) @binding(5) var<storage, read> bias: array<f32>;
-@group(0) @binding(6) var<storage, read_write> out: array<f32>;
+@group(0) @binding(2) var<storage, read> weights: array<vec4<u32>>;
+@group(0) @binding(3) var<storage, read> scales: array<u32>;
+@group(0) @binding(4) var<storage, read> x: array<vec4<u32>>;        // [rows][inner / 16]
+@group(0) @binding(5) var<storage, read> x_scales: array<vec2<f32>>; // [rows][inner / 32] scale, scale * sum
+@group(0) @binding(6) var<storage, read> bias: array<f32>;
+@group(0) @binding(7) var<storage, read_write> out: array<f32>;
 
 struct Block { low: vec4<u32>, high: vec4<u32>, factor: vec2<f32> }
 
 fn dots(x: vec4<u32>, w: vec4<u32>) -> i32 { return (dot4I8Packed(x.x, w.x) + dot4I8Packed(x.y, w.y)) + (dot4I8Packed(x.z, w.z) + dot4I8Packed(x.w, w.w)); }
 fn dot_row(w: Block, row: u32, block: u32) -> f32 {
-  let at = min(row, row_count() - 1u) * (inner >> 5u) + block;
+  let at = min(row, row_count() - 1u) * (matrix.inner >> 5u) + block;
   let f = x_scales[at];
   var sum = f32(dots(x[2u * at], w.low) + dots(x[2u * at + 1u], w.high)) * (f.x * w.factor.x);
   if (has_min) { sum += f.y * w.factor.y; }
@@ -37,13 +37,13 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     begin = 2u * slice + (lane >> 4u);
     by = 32u;
   }
-  if (gated > 0u) {
-    o = min(o, gated - 1u) + select(0u, gated, slice >= 8u);
+  if (matrix.gated > 0u) {
+    o = min(o, matrix.gated - 1u) + select(0u, matrix.gated, slice >= 8u);
     begin = slice & 7u;
     by = 8u;
   }
-  o = min(o, rows - 1u);
-  let end = inner >> 5u;
+  o = min(o, matrix.rows - 1u);
+  let end = matrix.inner >> 5u;
   var s: Eight;
   var next = load_block(o, min(begin, end - 1u));
   for (var b = begin; b < end; b += by) {

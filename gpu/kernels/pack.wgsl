@@ -1,16 +1,15 @@
 // pack: brings raw rows of a checkpoint (row-major blocks as in a GGUF file, staged as bytes) into the layout that the kernels read (layout.wgsl).
 // A thread makes two blocks of a row. The format's part defines pack_pair. Rows of q and k change places within their head: the two halves that RoPE
 // rotates with each other become neighbours, so that they meet in one workgroup; dot products of q and k do not care.
-override inner: u32;
-override blocks: u32;
-override row_bytes: u32;
-override rotary: u32; // head_dim of q and k, 0 for everything else
-
-struct Chunk {
+struct Matrix {
   first_row: u32, // where the staged rows go, within this buffer
-  rows: u32,
+  rows: u32,      // staged rows
+  inner: u32,
+  blocks: u32,    // ceil(inner / 32)
+  row_bytes: u32,
+  rotary: u32,    // head_dim of q and k, 0 for everything else
 }
-@group(0) @binding(0) var<uniform> chunk: Chunk;
+@group(0) @binding(0) var<uniform> matrix: Matrix;
 @group(0) @binding(1) var<storage, read> raw: array<u32>;
 @group(0) @binding(2) var<storage, read_write> weights: array<vec4<u32>>;
 @group(0) @binding(3) var<storage, read_write> scales: array<u32>;
@@ -25,14 +24,14 @@ fn half_at(byte: u32) -> u32 { return (raw[byte >> 2u] >> (8u * (byte & 2u))) & 
 
 @compute @workgroup_size(64)
 fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
-  let pairs = (blocks + 1u) >> 1u;
-  for (var i = id.x; i < chunk.rows * pairs; i += groups.x * 64u) {
-    let row = i % chunk.rows;
-    var place = chunk.first_row + row;
-    if (rotary > 0u) {
-      let d = place % rotary;
-      place += select(2u * d + 1u - rotary, 2u * d, d < rotary / 2u) - d;
+  let pairs = (matrix.blocks + 1u) >> 1u;
+  for (var i = id.x; i < matrix.rows * pairs; i += groups.x * 64u) {
+    let row = i % matrix.rows;
+    var place = matrix.first_row + row;
+    if (matrix.rotary > 0u) {
+      let d = place % matrix.rotary;
+      place += select(2u * d + 1u - matrix.rotary, 2u * d, d < matrix.rotary / 2u) - d;
     }
-    pack_pair(row * row_bytes, place, i / chunk.rows);
+    pack_pair(row * matrix.row_bytes, place, i / matrix.rows);
   }
 }

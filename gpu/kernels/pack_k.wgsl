@@ -8,4 +8,4 @@ fn unit_of(byte: u32, shift: u32) -> vec4<u32> {
   return unit;
 }
 // Where word `i` of a super-block goes, of `words` it has beside its units.
-fn word_index(row: u32, block: u32, words: u32, i: u32) -> u32 { return slot_index(row, (block >> 3u) * words + i, (blocks >> 3u) * words); }
+fn word_index(row: u32, block: u32, words: u32, i: u32) -> u32 { return slot_index(row, (block >> 3u) * words + i, (matrix.blocks >> 3u) * words); }

@@ -1,7 +1,7 @@
 // q8_0: 34 bytes a block {f16 d; i8[32]}.
 fn pack_pair(source: u32, row: u32, pair: u32) {
   var scale = 0u;
-  for (var j = 0u; j < min(2u, blocks - 2u * pair); j++) {
+  for (var j = 0u; j < min(2u, matrix.blocks - 2u * pair); j++) {
     let b = 2u * pair + j;
     let start = source + b * 34u;
     scale |= half_at(start) << (16u * j);

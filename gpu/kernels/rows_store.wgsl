@@ -30,14 +30,14 @@ fn store_rows(group: vec3<u32>, thread: u32) {
   let at = r * 512u + lane;
   if (half_groups) {
     let o = 16u * group.x + lane;
-    if (lane < 16u && o < rows) { store(row * stride + first + o, first + o, (eight_slices(at) + eight_slices(at + 256u)) + (eight_slices(at + 16u) + eight_slices(at + 272u))); }
+    if (lane < 16u && o < matrix.rows) { store(row, o, (eight_slices(at) + eight_slices(at + 256u)) + (eight_slices(at + 16u) + eight_slices(at + 272u))); }
     return;
   }
   let o = 32u * group.x + lane;
-  if (o >= outputs()) { return; }
-  if (gated == 0u) {
-    store(row * stride + first + o, first + o, eight_slices(at) + eight_slices(at + 256u));
+  if (o >= select(matrix.rows, matrix.gated, matrix.gated > 0u)) { return; }
+  if (matrix.gated == 0u) {
+    store(row, o, eight_slices(at) + eight_slices(at + 256u));
   } else {
-    store_gated(row * stride + first + o, first + o, gated, eight_slices(at), eight_slices(at + 256u));
+    store_gated(row, o, eight_slices(at), eight_slices(at + 256u));
   }
 }
