@@ -1,0 +1,24 @@
+// How the row of logits of an output becomes a token, and how far it is (token_sampler.ts writes it once a request).
+struct Row {
+  kind: u32,          // 0: no token is wanted, 1: the first maximum, 2: drawn
+  at: u32,            // where `made` takes the next token
+  stride: u32,        // outputs of the request
+  top_k: u32,         // 0: all
+  top_p: u32,         // in 2^-32; 2^32 - 1: all
+  min_exponent: f32,  // of min-p: of the least weight that stays
+  times: f32,         // 1 / temperature
+  seed_low: u32,
+  seed_high: u32,
+  position_low: u32,
+  position_high: u32,
+  is_ready: u32,      // sample_maximum.wgsl: the row is to be drawn, and
+  max: f32,           // its largest logit, infinity as the largest finite number
+  first: u32,         // penalties: where its entries begin,
+  entries: u32,       // and how many there are
+  repetition: f32,
+  repetition_low: f32, // what f32 leaves of the penalty
+  frequency: f32,
+  presence: f32,
+}
+
+const no_token: u32 = 0xffffffff;
