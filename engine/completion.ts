@@ -29,7 +29,8 @@ export type LogitsObserver = (index: number, raw: Float32Array, processed: Float
 
 /** What a {@link Completion} is made from. */
 export interface CompletionInit {
-  readonly promptTokenIds: ArrayLike<number>;
+  /** Kept: must not change. */
+  readonly promptTokenIds: readonly number[];
   readonly priority: number;
   readonly index: number;
   readonly params: SamplingParams;
@@ -43,6 +44,8 @@ export interface CompletionInit {
 
 /** A sequence that knows how its tokens are chosen, when it ends, and what of it was already given out. */
 export class Completion extends Sequence {
+  /** The prompt; the same array at each step. */
+  readonly promptTokenIds: readonly number[];
   readonly index: number;
   readonly params: SamplingParams;
   readonly seed: bigint;
@@ -68,6 +71,7 @@ export class Completion extends Sequence {
   /** @throws {RangeError} when the prompt is empty. */
   constructor(init: CompletionInit) {
     super(init.promptTokenIds, init.priority);
+    this.promptTokenIds = init.promptTokenIds;
     this.index = init.index;
     this.params = init.params;
     this.seed = init.seed;
@@ -83,6 +87,7 @@ export class Completion extends Sequence {
     outputTokenIds.push(sample.tokenId);
     if (params.logprobs !== undefined) this.#samples.push(sample);
     const stop = this.stopChecker.check(this.tokens, this.promptLength);
+    if (this.finishReason !== null) return; // a criterion cancelled the request
     const isStopToken = stop !== null && this.stopChecker.stopTokenIds.has(sample.tokenId);
     // A stop token's text is no part of the answer, unless asked for.
     const piece = this.#text === null || isStopToken && !params.includeStopStrInOutput

@@ -6,9 +6,10 @@
 import { DeviceError, type Executable } from "./backend.ts";
 import type { BlockPool } from "./block_pool.ts";
 import { Completion, type LogitsObserver, type LogitsProcessor } from "./completion.ts";
+import { DecodeBudget } from "./decode_budget.ts";
 import { type EngineMetrics, EngineStats } from "./engine_stats.ts";
 import type { BpeTokenizer, SampledToken, Sampler } from "./host.ts";
-import { ModelRunner, type RopeRows } from "./model_runner.ts";
+import { ModelRunner, type RopeRows, type Sampled } from "./model_runner.ts";
 import { OutputText } from "./output_text.ts";
 import { PendingRequest } from "./pending_request.ts";
 import type { RequestStream } from "./request_stream.ts";
@@ -66,11 +67,10 @@ export class EngineCore {
   readonly #parts: EngineCoreParts;
   readonly #runner: ModelRunner;
   readonly #stats = new EngineStats();
+  readonly #budget = new DecodeBudget();
   readonly #streams = new Map<Completion, PendingRequest>();
   #requests = 0;
   #isStepping = false;
-  /** Time in milliseconds of a token in the last {@link EngineCore.#decode}; before the first: long. */
-  #decodeMs = Infinity;
   #error: Error | null = null;
   /** The last of those who use the executable. */
   #lastUse: Promise<unknown> = Promise.resolve();
@@ -82,7 +82,7 @@ export class EngineCore {
     const canShare = rope.inverseFrequencies(1).join() === rope.inverseFrequencies(maxContext).join();
     this.#parts = parts;
     this.scheduler = new Scheduler({ ...parts.scheduler, enablePrefixCaching: enablePrefixCaching && canShare });
-    this.#runner = new ModelRunner(parts.executable, parts.rope, parts.sampler, parts.vocabSize, parts.scheduler.maxNumBatchedTokens);
+    this.#runner = new ModelRunner(parts.executable, parts.rope, parts.sampler, parts.vocabSize);
   }
 
   /** Blocks of the KV cache, for those who run batches of their own: see {@link EngineCore.exclusive}. */
@@ -107,7 +107,8 @@ export class EngineCore {
       }
     }
     const given = request.samplingParams, params = given instanceof SamplingParams ? given : new SamplingParams(given);
-    const completions = Array.from({ length: params.n }, (_, index) => this.#completion(request, params, index));
+    const prompt: readonly number[] = Array.from(promptTokenIds); // what the caller does to its own afterwards is of no matter
+    const completions = Array.from({ length: params.n }, (_, index) => this.#completion(request, prompt, params, index));
     const requestId = request.requestId ?? String(this.#requests);
     const abort = () => this.#abort(stream);
     const stream = new PendingRequest({ requestId, prompt: request.prompt, completions, outputKind: params.outputKind, abort, signal });
@@ -155,11 +156,11 @@ export class EngineCore {
     for (const stream of new Set(this.#streams.values())) this.#fail(stream, this.#error);
   }
 
-  #completion(request: EngineRequest, params: SamplingParams, index: number): Completion {
+  #completion(request: EngineRequest, promptTokenIds: readonly number[], params: SamplingParams, index: number): Completion {
     const { tokenizer, eosTokenIds = [] } = this.#parts, { skipSpecialTokens } = params;
     if (params.stop.length > 0 && tokenizer === undefined) throw new TypeError("Cannot look for stop strings: the engine has no tokenizer");
     return new Completion({
-      promptTokenIds: request.promptTokenIds,
+      promptTokenIds,
       priority: request.priority ?? 0,
       index,
       params,
@@ -189,56 +190,58 @@ export class EngineCore {
   async #step(): Promise<void> {
     const { scheduler } = this, startMs = performance.now();
     if (!scheduler.hasWork) return;
-    const step = scheduler.schedule(), { sequences, outputSequences } = step;
+    let step = scheduler.schedule();
+    const { sequences } = step;
     if (sequences.length === 0) return this.#failStuck(scheduler.waiting[0]);
     for (const completion of sequences) this.#streams.get(completion)!.timings.firstScheduledMs ??= startMs;
-    const decodeSteps = this.#decodeSteps(step);
-    if (decodeSteps > 0) return this.#decode(step, decodeSteps);
-    const results = await this.#runner.run(step);
-    for (let i = 0; i < results.length; i++) {
-      const result = results[i], stream = this.#streams.get(sequences[outputSequences[i]]);
-      if (result instanceof Error && stream) this.#fail(stream, result);
-    }
-    scheduler.commit(results.map((result) => result instanceof Error ? 0 : result.tokenId));
-    this.#stats.addStep(performance.now() - startMs, step.tokens.length, results.length);
-    for (let i = 0; i < results.length; i++) {
-      const result = results[i], completion = sequences[outputSequences[i]];
-      if (!(result instanceof Error)) this.#accept(completion, result);
-    }
+    const maxAhead = this.#runner.maxAhead(step);
+    if (maxAhead > 0) step = scheduler.reserveAhead(Math.min(maxAhead, this.#wantedAhead(sequences)));
+    const results = await this.#runner.run(step), elapsedMs = performance.now() - startMs;
+    if (maxAhead > 0) this.#budget.add(elapsedMs, results.length, sequences.length);
+    this.#stats.addSteps(results.length, elapsedMs, step.tokens.length + step.ahead * sequences.length, this.#accept(step, results));
   }
 
-  /** Tokens that the device makes of a step on its own, if it can: no more than newcomers can wait for. */
-  #decodeSteps(step: ScheduledStep<Completion>): number {
-    const most = this.#runner.maxDecodeSteps(step);
-    if (most === 0) return 0;
-    const [completion] = step.sequences, left = completion.params.maxTokens - completion.outputTokenIds.length;
-    return 1 + this.scheduler.reserveAhead(completion, Math.min(most, left, Math.max(2, Math.floor(maxDecodeMs / this.#decodeMs))) - 1);
+  /** Tokens that the device shall make after the next one of each sequence: what the time allows, and the answer that ends first. */
+  #wantedAhead(sequences: readonly Completion[]): number {
+    const left = sequences.map(({ params, outputTokenIds }) => params.maxTokens - outputTokenIds.length);
+    return Math.min(this.#budget.steps(sequences.length), ...left) - 1;
   }
 
-  /** Lets the device make several tokens. What comes after the end is dropped: nobody reads its keys. */
-  async #decode(step: ScheduledStep<Completion>, decodeSteps: number): Promise<void> {
-    const [completion] = step.sequences, startMs = performance.now(), tokens = await this.#runner.decode(step, decodeSteps);
-    const elapsedMs = performance.now() - startMs;
-    this.#decodeMs = elapsedMs / decodeSteps;
-    this.#stats.addStep(elapsedMs, decodeSteps, decodeSteps);
-    this.scheduler.commit(tokens.subarray(0, 1));
-    for (let i = 0; i < decodeSteps && this.#streams.has(completion); i++) {
-      if (i > 0) this.scheduler.advance(completion, tokens[i]);
-      this.#accept(completion, { tokenId: tokens[i] });
+  /**
+   * Takes in what a step made, token by token. What comes after the end of an answer is dropped: nobody reads its keys.
+   *
+   * @param results `[1 + ahead, outputs]`
+   * @returns How many tokens answers got.
+   */
+  #accept({ sequences, outputSequences }: ScheduledStep<Completion>, results: readonly Sampled[][]): number {
+    let count = 0;
+    for (const [at, row] of results.entries()) {
+      row.forEach((result, i) => {
+        const completion = sequences[outputSequences[i]], stream = this.#streams.get(completion);
+        if (result instanceof Error && stream) this.#fail(stream, result);
+      });
+      if (at === 0) this.scheduler.commit(row.map((result) => result instanceof Error ? 0 : result.tokenId));
+      row.forEach((result, i) => {
+        const completion = sequences[outputSequences[i]];
+        if (result instanceof Error || !this.#streams.has(completion)) return;
+        if (at > 0) this.scheduler.advance(completion, result.tokenId);
+        this.#acceptToken(completion, result);
+        count++;
+      });
     }
+    return count;
   }
 
-  /** Gives a token to its answer, unless that was cancelled while the token was computed. */
-  #accept(completion: Completion, sample: SampledToken): void {
-    const stream = this.#streams.get(completion);
-    if (stream === undefined) return;
+  /** Gives a token to its answer. */
+  #acceptToken(completion: Completion, sample: SampledToken): void {
+    const stream = this.#streams.get(completion)!;
     try {
       completion.accept(sample);
     } catch (error) {
       return this.#fail(stream, asError(error));
     }
     stream.timings.firstTokenMs ??= performance.now();
-    if (completion.finishReason !== null) this.#retire(completion, stream);
+    if (completion.finishReason !== null && this.#streams.has(completion)) this.#retire(completion, stream);
     stream.notify();
   }
 
@@ -270,9 +273,6 @@ export class EngineCore {
     this.#fail(this.#streams.get(completion)!, new RangeError(message));
   }
 }
-
-/** Time in milliseconds for which a device may make tokens on its own. */
-const maxDecodeMs = 25;
 
 /** Lets timers, input and cancellations in. */
 function nextTask(): Promise<void> {

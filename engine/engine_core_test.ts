@@ -33,24 +33,27 @@ Deno.test("texts whose rotations depend on their length share nothing", async ()
   for (let i = 0; i < 2; i++) assertEquals((await sharing.add({ promptTokenIds: prompts[3], samplingParams: greedy() }).result()).numCachedTokens, 32 * i);
 });
 
-Deno.test("rotations do not depend on how a prompt is cut or computed again", async () => {
-  const seen = new Map<number, number>();
-  const rope: typeof fakeRope = {
-    ...fakeRope,
-    fill(out, row, position, sequenceLength) {
-      assertEquals(sequenceLength, seen.get(position) ?? sequenceLength);
-      seen.set(position, sequenceLength);
-      fakeRope.fill(out, row, position, sequenceLength);
-    },
-  };
-  const { core } = setUp({ blocks: 12 }, { rope });
-  const requests = [0, 1].map((first) =>
-    core.add({ promptTokenIds: Array(19).fill(first), samplingParams: greedy({ maxTokens: 13, ignoreEos: true }) }).result()
-  );
-  await Promise.all(requests);
-  assert(core.metrics().preemptions > 0);
-  assertEquals([seen.get(0), seen.get(18), seen.get(19), seen.get(30), seen.size], [19, 19, 20, 31, 31]);
-});
+for (const maxDecodeSteps of [0, 8]) {
+  Deno.test(`rotations do not depend on how a prompt is cut, computed again or gone on with, ${maxDecodeSteps} steps on the device`, async () => {
+    const seen = new Map<number, number>();
+    const rope: typeof fakeRope = {
+      ...fakeRope,
+      fill(out, row, position, sequenceLength) {
+        assertEquals(sequenceLength, seen.get(position) ?? sequenceLength);
+        seen.set(position, sequenceLength);
+        fakeRope.fill(out, row, position, sequenceLength);
+      },
+    };
+    const { core, executable } = setUp({ blocks: 12 }, { rope });
+    executable.maxDecodeSteps = maxDecodeSteps;
+    const requests = [0, 1].map((first) =>
+      core.add({ promptTokenIds: Array(19).fill(first), samplingParams: greedy({ maxTokens: 13, ignoreEos: true }) }).result()
+    );
+    await Promise.all(requests);
+    assert(core.metrics().preemptions > 0);
+    assertEquals([seen.get(0), seen.get(18), seen.get(19), seen.get(30), seen.size], [19, 19, 20, 31, 31]);
+  });
+}
 
 Deno.test("kinds of streams: everything so far, a token at a time, only the end", async () => {
   const { core, assertIdle } = setUp();

@@ -32,21 +32,28 @@ export interface EngineMetrics {
   readonly finished: Readonly<Record<FinishReason, number>>;
 }
 
-/** Steps that rates are taken over. */
-const recentSteps = 64;
+/** Calls of the device that rates are taken over. */
+const recentCalls = 64;
 
 /** Adds up what steps do. */
 export class EngineStats {
-  readonly #elapsedMs = new Float64Array(recentSteps);
-  readonly #computed = new Float64Array(recentSteps);
-  readonly #generated = new Float64Array(recentSteps);
+  readonly #elapsedMs = new Float64Array(recentCalls);
+  readonly #computed = new Float64Array(recentCalls);
+  readonly #generated = new Float64Array(recentCalls);
+  #calls = 0;
   #steps = 0;
   #generatedTokens = 0;
   readonly #finished: Record<FinishReason, number> = { stop: 0, length: 0, abort: 0 };
 
-  /** Counts a step. */
-  addStep(elapsedMs: number, computed: number, generated: number): void {
-    const at = this.#steps++ % recentSteps;
+  /**
+   * Counts steps that were made in one go.
+   *
+   * @param computed Tokens that went through the model.
+   * @param generated Tokens that answers got.
+   */
+  addSteps(steps: number, elapsedMs: number, computed: number, generated: number): void {
+    const at = this.#calls++ % recentCalls;
+    this.#steps += steps;
     this.#elapsedMs[at] = elapsedMs;
     this.#computed[at] = computed;
     this.#generated[at] = generated;

@@ -3,94 +3,97 @@
  *
  * @module
  */
-import type { Executable } from "./backend.ts";
+import { type Executable, noToken, type RowSampling } from "./backend.ts";
 import type { Completion } from "./completion.ts";
-import type { SampledToken, Sampler, SamplerRow } from "./host.ts";
+import type { PenaltyRow, SampledToken, Sampler, SamplerRow } from "./host.ts";
 import type { RopeTable } from "./rope.ts";
 import type { ScheduledStep } from "./scheduled_step.ts";
 
 /** What of a {@link RopeTable} running needs. */
 export type RopeRows = Pick<RopeTable, "headDim" | "fill" | "inverseFrequencies">;
 
-/** Runs steps: makes a `Batch` of each, executes it, and draws tokens from the logits as each request asks. */
+/** A token, or why there is none. */
+export type Sampled = SampledToken | Error;
+
+/**
+ * Runs steps: makes a `Batch` of each, and lets its tokens be drawn as each request asks: by the device where it can and nobody else wants the logits,
+ * by the host's sampler otherwise.
+ */
 export class ModelRunner {
   readonly #executable: Executable;
   readonly #rope: RopeRows;
   readonly #sampler: Sampler;
   readonly #vocabSize: number;
-  readonly #maxRows: number;
-  readonly #rotations: Float32Array;
+  #rotations = new Float32Array(0);
 
-  /** @param maxRows Most tokens of a step. */
-  constructor(executable: Executable, rope: RopeRows, sampler: Sampler, vocabSize: number, maxRows: number) {
+  constructor(executable: Executable, rope: RopeRows, sampler: Sampler, vocabSize: number) {
     this.#executable = executable;
     this.#rope = rope;
     this.#sampler = sampler;
     this.#vocabSize = vocabSize;
-    this.#maxRows = maxRows;
-    this.#rotations = new Float32Array(maxRows * rope.headDim);
+  }
+
+  /** Tokens after a step's own that the device can make of each of its sequences: none when one has several rows, or its logits are wanted. */
+  maxAhead({ sequences, tokens, outputRows }: ScheduledStep<Completion>): number {
+    const { length } = sequences;
+    if (!this.#draws || tokens.length !== length || outputRows.length !== length) return 0;
+    return sequences.every((completion) => this.#isForDevice(completion)) ? this.#executable.maxDecodeSteps! - 1 : 0;
   }
 
   /**
-   * Computes a step.
+   * Computes a step, and the tokens ahead that it has places for.
    *
-   * @returns `[outputs]` the next token of each output row, or why there is none: a logits processor threw, or no logit is finite.
+   * @param step Goes ahead no further than {@link ModelRunner.maxAhead}.
+   * @returns `[1 + ahead, outputs]` the next tokens of each output row, or why there is none: a logits processor threw, or no logit is finite.
+   *   What follows such a one means nothing.
    * @throws What the executable throws; nothing can be run after that.
    */
-  async run(step: ScheduledStep<Completion>): Promise<(SampledToken | Error)[]> {
-    const logits = await this.#executable.execute({
+  async run(step: ScheduledStep<Completion>): Promise<Sampled[][]> {
+    const { headDim } = this.#rope, rope = this.#rotate(step), split = step.tokens.length * headDim;
+    const completions = Array.from(step.outputSequences, (i) => step.sequences[i]), outputs = completions.length;
+    const batch = {
       tokens: step.tokens,
-      rope: this.#rotate(step),
+      rope: rope.subarray(0, split),
       slots: step.slots,
       queryStarts: step.queryStarts,
       contextLengths: step.contextLengths,
       blockTables: step.blockTables,
       blocksPerSequence: step.blocksPerSequence,
       outputRows: step.outputRows,
+    };
+    if (!this.#draws) return [this.#sample(completions, await this.#executable.execute(batch))];
+    const sampling = completions.map((completion) => this.#isForDevice(completion) ? rowSampling(completion) : undefined), steps = 1 + step.ahead;
+    const { tokens, logits } = await this.#executable.decode!({ batch, sampling, steps, rope: rope.subarray(split) });
+    const sampled = this.#sample(completions.filter((_, i) => sampling[i] === undefined), logits).values();
+    return Array.from({ length: steps }, (_, at) => {
+      return sampling.map((row, i) => row === undefined ? sampled.next().value! : drawn(tokens[at * outputs + i]));
     });
-    return this.#sample(step, logits);
   }
 
-  /** Most tokens that {@link ModelRunner.decode} can make of a step, 0 when the step must be run: several rows, or their logits are wanted. */
-  maxDecodeSteps({ sequences, tokens, outputRows }: ScheduledStep<Completion>): number {
+  /** Whether the device draws tokens. */
+  get #draws(): boolean {
     const { maxDecodeSteps = 0, decode } = this.#executable;
-    if (decode === undefined || tokens.length !== 1 || outputRows.length !== 1) return 0;
-    const { params } = sequences[0];
-    return params.temperature > 0 || params.logprobs !== undefined || touchesLogits(sequences[0]) ? 0 : Math.min(maxDecodeSteps, this.#maxRows);
+    return maxDecodeSteps > 0 && decode !== undefined;
   }
 
-  /**
-   * Computes a step of one row and goes on with its sequence.
-   *
-   * @param steps Tokens to make; all have their places in the cache.
-   */
-  async decode(step: ScheduledStep<Completion>, steps: number): Promise<Uint32Array> {
-    const { sequences: [completion], positions: [position] } = step, { headDim } = this.#rope;
-    for (let i = 0; i < steps; i++) this.#fill(i, position + i, completion);
-    const rope = this.#rotations.subarray(0, steps * headDim);
-    const { tokens } = await this.#executable.decode!({
-      batch: {
-        tokens: step.tokens,
-        rope: rope.subarray(0, headDim),
-        slots: step.slots,
-        queryStarts: step.queryStarts,
-        contextLengths: step.contextLengths,
-        blockTables: Uint32Array.from(completion.blocks),
-        blocksPerSequence: completion.blocks.length,
-        outputRows: step.outputRows,
-      },
-      sampling: [{ temperature: 0, topK: 0, topP: 1, minP: 0, seed: completion.seed, position: completion.outputTokenIds.length }],
-      steps,
-      rope: rope.subarray(headDim),
-    });
-    return tokens;
+  /** Whether the device can draw the next token: nobody wants its logits, and each biased one is there. */
+  #isForDevice(completion: Completion): boolean {
+    const { params: { logprobs, logitBias }, logitsProcessors, onLogits } = completion;
+    if (logprobs !== undefined || logitsProcessors.length > 0 || onLogits !== undefined || mustNotStop(completion)) return false;
+    return logitBias === undefined || [...logitBias.keys()].every((id) => id < this.#vocabSize);
   }
 
-  #rotate({ sequences, positions, queryStarts }: ScheduledStep<Completion>): Float32Array {
+  /** Rotations of the step's rows, then of each output's rows ahead. */
+  #rotate({ sequences, positions, queryStarts, outputRows, outputSequences, ahead }: ScheduledStep<Completion>): Float32Array {
+    const length = (positions.length + ahead * outputRows.length) * this.#rope.headDim;
+    if (this.#rotations.length < length) this.#rotations = new Float32Array(length);
     for (let i = 0; i < sequences.length; i++) {
       for (let row = queryStarts[i]; row < queryStarts[i + 1]; row++) this.#fill(row, positions[row], sequences[i]);
     }
-    return this.#rotations.subarray(0, positions.length * this.#rope.headDim);
+    for (let at = 1, row = positions.length; at <= ahead; at++) {
+      for (let i = 0; i < outputRows.length; i++, row++) this.#fill(row, positions[outputRows[i]] + at, sequences[outputSequences[i]]);
+    }
+    return this.#rotations.subarray(0, length);
   }
 
   #fill(row: number, position: number, { promptLength }: Completion): void {
@@ -98,22 +101,21 @@ export class ModelRunner {
     this.#rope.fill(this.#rotations, row, position, Math.max(promptLength, position + 1));
   }
 
-  #sample({ sequences, outputSequences }: ScheduledStep<Completion>, logits: Float32Array): (SampledToken | Error)[] {
-    const results: (SampledToken | Error)[] = [], rows: SamplerRow[] = [], raws: (Float32Array | null)[] = [];
-    const rowOf = (output: number) => logits.subarray(output * this.#vocabSize, (output + 1) * this.#vocabSize);
-    for (let i = 0; i < outputSequences.length; i++) {
-      const completion = sequences[outputSequences[i]];
-      const { temperature, topK, topP, minP, logprobs } = completion.params;
+  /** @param logits `[completions, vocabSize]`; changed. */
+  #sample(completions: readonly Completion[], logits: Float32Array): Sampled[] {
+    const results: Sampled[] = [], rows: SamplerRow[] = [], raws: (Float32Array | null)[] = [];
+    const rowOf = (index: number) => logits.subarray(index * this.#vocabSize, (index + 1) * this.#vocabSize);
+    for (const [i, completion] of completions.entries()) {
       try {
-        raws.push(touchesLogits(completion) ? this.#process(completion, rowOf(i)) : null);
+        raws.push(this.#process(completion, rowOf(i)));
       } catch (error) {
         raws.push(null);
         results[i] = asError(error);
       }
       // Log probabilities are those of the unprocessed distribution: where that one is gone, they come from the copy.
-      rows.push({ temperature, topK, topP, minP, seed: completion.seed, position: completion.outputTokenIds.length, logprobs: raws[i] ? undefined : logprobs });
+      rows.push({ ...samplerRow(completion), logprobs: raws[i] ? undefined : completion.params.logprobs });
     }
-    let sampled: (SampledToken | Error)[];
+    let sampled: Sampled[];
     try {
       sampled = this.#sampler.sample(logits, rows);
     } catch {
@@ -126,25 +128,22 @@ export class ModelRunner {
         }
       });
     }
-    return sampled.map((token, i) => results[i] ?? this.#addLogprobs(token, sequences[outputSequences[i]].params.logprobs, raws[i]));
+    return sampled.map((token, i) => results[i] ?? this.#addLogprobs(token, completions[i].params.logprobs, raws[i]));
   }
 
   /** Applies all that changes logits in place. Returns a copy of the unchanged ones when somebody wants them. */
   #process(completion: Completion, logits: Float32Array): Float32Array | null {
-    const { params, tokens, outputTokenIds, logitsProcessors, onLogits, stopChecker } = completion;
-    const raw = onLogits !== undefined || params.logprobs !== undefined ? logits.slice() : null;
+    const { params, tokens, logitsProcessors, onLogits, stopChecker } = completion, isHidden = mustNotStop(completion);
+    const changes = logitsProcessors.length > 0 || isHidden || params.hasPenalties;
+    const raw = onLogits !== undefined || changes && params.logprobs !== undefined ? logits.slice() : null;
     for (const process of logitsProcessors) process(tokens, logits);
-    if (outputTokenIds.length < params.minTokens) { for (const id of stopChecker.stopTokenIds) logits[id] = -Infinity; }
-    if (params.hasPenalties) {
-      const { repetitionPenalty, frequencyPenalty, presencePenalty, logitBias } = params;
-      const promptTokenIds = tokens.slice(0, completion.promptLength);
-      this.#sampler.penalize(logits, { repetitionPenalty, frequencyPenalty, presencePenalty, promptTokenIds, outputTokenIds, logitBias });
-    }
+    if (isHidden) { for (const id of stopChecker.stopTokenIds) logits[id] = -Infinity; }
+    if (params.hasPenalties) this.#sampler.penalize(logits, penaltyRow(completion));
     if (onLogits !== undefined) onLogits(completion.index, raw!, logits.slice());
     return raw;
   }
 
-  #addLogprobs(token: SampledToken | Error, logprobs: number | undefined, raw: Float32Array | null): SampledToken | Error {
+  #addLogprobs(token: Sampled, logprobs: number | undefined, raw: Float32Array | null): Sampled {
     if (token instanceof Error || logprobs === undefined || raw === null) return token;
     // Greedy on the unprocessed row gives its best token's log probability; the others' differ from it as their logits do.
     const best = this.#sampler.sample(raw, [{ temperature: 0, topK: 0, topP: 1, minP: 0, seed: 0n, position: 0, logprobs }])[0];
@@ -152,9 +151,27 @@ export class ModelRunner {
   }
 }
 
-/** Whether somebody wants to see or change the logits of the next token. */
-function touchesLogits({ params, outputTokenIds, logitsProcessors, onLogits }: Completion): boolean {
-  return logitsProcessors.length > 0 || onLogits !== undefined || params.hasPenalties || outputTokenIds.length < params.minTokens;
+/** Whether tokens that end the answer are impossible as its next. */
+function mustNotStop({ params, outputTokenIds, stopChecker }: Completion): boolean {
+  return outputTokenIds.length < params.minTokens && stopChecker.stopTokenIds.size > 0;
+}
+
+function samplerRow({ params: { temperature, topK, topP, minP }, seed, outputTokenIds }: Completion): SamplerRow {
+  return { temperature, topK, topP, minP, seed, position: outputTokenIds.length };
+}
+
+function penaltyRow({ params, promptTokenIds, outputTokenIds }: Completion): PenaltyRow {
+  const { repetitionPenalty, frequencyPenalty, presencePenalty, logitBias } = params;
+  return { repetitionPenalty, frequencyPenalty, presencePenalty, promptTokenIds, outputTokenIds, logitBias };
+}
+
+function rowSampling(completion: Completion): RowSampling {
+  return { ...samplerRow(completion), penalties: completion.params.hasPenalties ? penaltyRow(completion) : undefined };
+}
+
+/** What the device says. It is as strict as the host's sampler. */
+function drawn(token: number): Sampled {
+  return token === noToken ? new RangeError("Cannot sample a row: its logits have NaN, or all are -Infinity") : { tokenId: token };
 }
 
 function asError(error: unknown): Error {

@@ -28,7 +28,6 @@ export class PendingRequest implements RequestStream {
   /** When it got where. */
   readonly timings: { -readonly [K in keyof RequestTimings]: RequestTimings[K] };
   readonly #prompt: string | undefined;
-  readonly #promptTokenIds: readonly number[];
   readonly #outputKind: RequestOutputKind;
   readonly #abort: () => void;
   readonly #signal: AbortSignal | undefined;
@@ -38,12 +37,10 @@ export class PendingRequest implements RequestStream {
 
   /** Listens to the signal until {@link PendingRequest.end}. */
   constructor(init: PendingRequestInit) {
-    const [first] = init.completions;
     this.requestId = init.requestId;
     this.completions = init.completions;
     this.timings = { arrivalMs: performance.now(), firstScheduledMs: null, firstTokenMs: null, finishedMs: null };
     this.#prompt = init.prompt;
-    this.#promptTokenIds = first.tokens.slice(0, first.promptLength);
     this.#outputKind = init.outputKind;
     this.#abort = init.abort;
     this.#signal = init.signal;
@@ -122,7 +119,7 @@ export class PendingRequest implements RequestStream {
     return {
       requestId: this.requestId,
       prompt: this.#prompt,
-      promptTokenIds: this.#promptTokenIds,
+      promptTokenIds: this.completions[0].promptTokenIds,
       outputs,
       finished,
       numCachedTokens: Math.max(0, this.completions[0].cachedTokens),

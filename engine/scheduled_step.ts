@@ -27,6 +27,8 @@ export interface ScheduledStep<S extends Sequence = Sequence> {
   readonly outputRows: Uint32Array;
   /** `[outputs]` the index in `sequences` that each of those rows belongs to. */
   readonly outputSequences: Uint32Array;
+  /** Tokens of each sequence after this step's for which the block tables have places, too. */
+  readonly ahead: number;
 }
 
 /** Widths of block tables are multiples of this, so that they seldom change. */
@@ -91,8 +93,11 @@ export class StepBuilder<S extends Sequence = Sequence> {
     }
   }
 
-  /** @returns The step as it stands. */
-  build(): ScheduledStep<S> {
+  /**
+   * @param ahead Tokens of each sequence after this step's that have their blocks.
+   * @returns The step as it stands.
+   */
+  build(ahead = 0): ScheduledStep<S> {
     this.#writeTables();
     const sequences = this.#sequences, { length } = sequences;
     return {
@@ -106,6 +111,7 @@ export class StepBuilder<S extends Sequence = Sequence> {
       blocksPerSequence: this.#tableWidth,
       outputRows: this.#outputRows.subarray(0, this.#outputs),
       outputSequences: this.#outputSequences.subarray(0, this.#outputs),
+      ahead,
     };
   }
 

@@ -158,16 +158,25 @@ export class Scheduler<S extends Sequence = Sequence> {
   }
 
   /**
-   * Gets blocks for tokens of a running sequence that are to be made without a step of their own.
+   * Gets places for tokens that follow the step that is under way without steps of their own, as many for each of its sequences. They stay with the
+   * sequences, made or not.
    *
-   * @param most Tokens after those that are scheduled or computed.
-   * @returns How many of them have a place: fewer when free blocks are few, and nobody is preempted for them.
+   * @param most Tokens of each sequence.
+   * @returns The step, with the places in its block tables. There are fewer where a context ends or free blocks are few: nobody is preempted for them;
+   *   and none where the step leaves tokens of a sequence for a later one.
    */
-  reserveAhead(sequence: S, most: number): number {
-    const { blockSize, free } = this.pool, { length } = sequence.tokens;
-    const count = Math.min(most, this.maxTokens - length - 1, (sequence.blocks.length + free) * blockSize - length);
-    this.#reserve(sequence, length - sequence.computed + count);
-    return count;
+  reserveAhead(most: number): ScheduledStep<S> {
+    if (this.#step === null) throw new Error("Cannot reserve ahead: no step is under way");
+    const { sequences, contextLengths } = this.#step, { blockSize, free } = this.pool;
+    let ahead = most;
+    sequences.forEach(({ status, tokens: { length } }, i) => {
+      ahead = Math.min(ahead, status === "running" && contextLengths[i] === length ? this.maxTokens - length - 1 : 0);
+    });
+    const missing = () => sequences.reduce((sum, { tokens, blocks }) => sum + Math.max(0, Math.ceil((tokens.length + ahead) / blockSize) - blocks.length), 0);
+    while (ahead > 0 && missing() > free) ahead--;
+    if (ahead <= 0) return this.#step;
+    for (const sequence of sequences) this.#reserve(sequence, sequence.tokens.length - sequence.computed + ahead);
+    return this.#step = this.#builder.build(ahead);
   }
 
   /** Takes in a token that was made ahead: the sequence's last one is now in the cache, in a place from {@link Scheduler.reserveAhead}. */

@@ -51,7 +51,7 @@ export function checkInvariants(scheduler: Scheduler, step?: ScheduledStep): voi
 
   if (!step) return;
   const { sequences, queryStarts, contextLengths, outputRows, outputSequences, blockTables, blocksPerSequence } = step;
-  const rows = step.tokens.length, slots = new Set<number>();
+  const rows = step.tokens.length, { ahead } = step, slots = new Set<number>();
   assert(rows <= maxNumBatchedTokens, "over budget");
   assertEquals(queryStarts[0], 0);
   assertEquals(queryStarts[sequences.length], rows);
@@ -63,6 +63,8 @@ export function checkInvariants(scheduler: Scheduler, step?: ScheduledStep): voi
     assert(count >= 1, "a sequence without rows");
     assertEquals(contextLengths[i], sequence.computed + count);
     assert(contextLengths[i] <= sequence.tokens.length);
+    assert(sequence.blocks.length * blockSize >= contextLengths[i] + ahead, "no places for the tokens ahead");
+    assert(ahead === 0 || contextLengths[i] + ahead < scheduler.maxTokens, "tokens ahead of the end of the context");
     const output = outputSequences.indexOf(i);
     assertEquals(output >= 0, contextLengths[i] === sequence.tokens.length, "an output exactly for the last token");
     if (output >= 0) assertEquals(outputRows[output], queryStarts[i + 1] - 1);

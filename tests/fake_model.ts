@@ -8,6 +8,7 @@ import { type CompileOptions, type DecodeRequest, type DecodeResult, DeviceError
 import type { Batch } from "../engine/batch.ts";
 import type { BpeTokenizer, Detokenizer, SampledToken, Sampler } from "../engine/host.ts";
 import type { RopeRows } from "../engine/model_runner.ts";
+import { decodeBySteps } from "./decode_by_steps.ts";
 
 /** Sizes that a {@link FakeExecutable} needs. */
 export type FakeSizes = Pick<CompileOptions, "blocks" | "blockSize" | "maxRows" | "maxOutputs" | "maxSequences">;
@@ -44,33 +45,57 @@ export class FakeExecutable implements Executable {
   failsAt = Infinity;
   /** Tokens of one {@link FakeExecutable.decode}; 0: it cannot. */
   maxDecodeSteps = 0;
-  /** Tokens made by {@link FakeExecutable.decode}. */
-  decoded = 0;
+  /** Tokens drawn in {@link FakeExecutable.decode}. */
+  drawn = 0;
+  /** Most steps of one. */
+  mostSteps = 0;
+  /** Texts after which there are no numbers. */
+  isBad: (tokens: readonly number[]) => boolean = () => false;
   /** Awaited in each step. */
   delay: () => Promise<void> = () => Promise.resolve();
   readonly #vocabSize: number;
   readonly #sizes: FakeSizes;
+  readonly #sampler: Sampler;
   /** Token and position of each slot; position -1: never written. */
   readonly #tokens: Int32Array;
   readonly #positions: Int32Array;
   readonly #logits: Float32Array;
   #isBusy = false;
 
-  constructor(vocabSize: number, sizes: FakeSizes) {
+  constructor(vocabSize: number, sizes: FakeSizes, sampler: Sampler = fakeSampler) {
     this.#vocabSize = vocabSize;
     this.#sizes = sizes;
+    this.#sampler = sampler;
     this.#tokens = new Int32Array(sizes.blocks * sizes.blockSize);
     this.#positions = new Int32Array(sizes.blocks * sizes.blockSize).fill(-1);
     this.#logits = new Float32Array(sizes.maxOutputs * vocabSize);
   }
 
-  async execute(batch: Batch): Promise<Float32Array> {
+  execute(batch: Batch): Promise<Float32Array> {
+    return this.#alone(() => this.#run(batch));
+  }
+
+  decode(request: DecodeRequest): Promise<DecodeResult> {
+    if (request.steps > this.maxDecodeSteps) throw new Error(`Cannot make ${request.steps} tokens`);
+    this.drawn += request.steps * request.sampling.filter((row) => row !== undefined).length;
+    this.mostSteps = Math.max(this.mostSteps, request.steps);
+    return this.#alone(() => decodeBySteps(request, { execute: (batch) => this.#run(batch), sampler: this.#sampler, blockSize: this.#sizes.blockSize }));
+  }
+
+  async #alone<T>(work: () => Promise<T>): Promise<T> {
     if (this.#isBusy) throw new Error("One batch at a time");
+    this.#isBusy = true;
+    try {
+      return await work();
+    } finally {
+      this.#isBusy = false;
+    }
+  }
+
+  async #run(batch: Batch): Promise<Float32Array> {
     if (batch.tokens.length > this.#sizes.maxRows) throw new Error("Too many rows");
     if (batch.contextLengths.length > this.#sizes.maxSequences) throw new Error("Too many sequences");
-    this.#isBusy = true;
     await this.delay();
-    this.#isBusy = false;
     if (++this.steps === this.failsAt) throw new DeviceError("The device was lost");
     this.mostRows = Math.max(this.mostRows, batch.tokens.length);
     batch.slots.forEach((slot, row) => {
@@ -78,37 +103,12 @@ export class FakeExecutable implements Executable {
       this.#positions[slot] = batch.rope[row * 2];
     });
     batch.outputRows.forEach((row, output) => {
-      const logits = this.#logits.subarray(output * this.#vocabSize, (output + 1) * this.#vocabSize);
-      const next = fakeNext(this.#visible(batch, row), this.#vocabSize);
+      const logits = this.#logits.subarray(output * this.#vocabSize, (output + 1) * this.#vocabSize), visible = this.#visible(batch, row);
+      const next = fakeNext(visible, this.#vocabSize);
       for (let id = 0; id < this.#vocabSize; id++) logits[id] = -((id - next + this.#vocabSize) % this.#vocabSize) / 4;
+      if (this.isBad(visible)) logits.fill(NaN);
     });
     return this.#logits.subarray(0, batch.outputRows.length * this.#vocabSize);
-  }
-
-  async decode(
-    { batch: { tokens: [token], contextLengths: [length], blockTables: blockTable, rope: first }, rope: rest, steps }: DecodeRequest,
-  ): Promise<DecodeResult> {
-    if (steps < 1 || steps > this.maxDecodeSteps) throw new Error(`Cannot make ${steps} tokens`);
-    const { blockSize } = this.#sizes,
-      position = length - 1,
-      rope = Float32Array.of(...first, ...rest),
-      tokens = Uint32Array.of(token, ...new Uint32Array(steps));
-    for (let i = 0; i < steps; i++) {
-      const at = position + i;
-      const logits = await this.execute({
-        tokens: tokens.subarray(i, i + 1),
-        rope: rope.subarray(2 * i, 2 * i + 2),
-        slots: Uint32Array.of(blockTable[Math.floor(at / blockSize)] * blockSize + at % blockSize),
-        queryStarts: Uint32Array.of(0, 1),
-        contextLengths: Uint32Array.of(at + 1),
-        blockTables: blockTable,
-        blocksPerSequence: blockTable.length,
-        outputRows: Uint32Array.of(0),
-      });
-      tokens[i + 1] = logits.indexOf(0);
-    }
-    this.decoded += steps;
-    return { tokens: tokens.subarray(1), logits: new Float32Array() };
   }
 
   /** Tokens that a row sees, read as attention reads keys. */
@@ -137,6 +137,7 @@ export class FakeExecutable implements Executable {
 export const fakeSampler: Sampler = {
   penalize(logits, row) {
     for (const [id, bias] of row.logitBias ?? []) logits[id] += bias;
+    for (const id of row.promptTokenIds as number[]) logits[id] /= row.repetitionPenalty;
     for (const id of row.outputTokenIds as number[]) logits[id] -= row.presencePenalty;
   },
   sample(logits, rows) {

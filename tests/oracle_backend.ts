@@ -3,9 +3,11 @@
  *
  * @module
  */
-import type { Backend, CompileOptions, Executable } from "../engine/backend.ts";
+import type { Backend, CompileOptions, DecodeRequest, DecodeResult, Executable } from "../engine/backend.ts";
 import type { Batch } from "../engine/batch.ts";
+import type { Sampler } from "../engine/host.ts";
 import type { Binding, Program } from "../engine/program.ts";
+import { decodeBySteps } from "./decode_by_steps.ts";
 import { runOracle } from "./oracle.ts";
 
 /** A reference device for tests. */
@@ -15,6 +17,11 @@ export const oracleBackend: Backend = {
   estimate: () => 0,
   compile: (program, options) => Promise.resolve(new OracleExecutable(program, options)),
 };
+
+/** The same, drawing tokens on its own. */
+export function drawingOracle(sampler: Sampler): Backend {
+  return { ...oracleBackend, compile: (program, options) => Promise.resolve(new DrawingOracle(program, options, sampler)) };
+}
 
 class OracleExecutable implements Executable {
   readonly #program: Program;
@@ -91,5 +98,21 @@ class OracleExecutable implements Executable {
   close(): void {
     this.#closed = true;
     this.#memory.clear();
+  }
+}
+
+class DrawingOracle extends OracleExecutable {
+  readonly maxDecodeSteps = 16;
+  readonly #sampler: Sampler;
+  readonly #blockSize: number;
+
+  constructor(program: Program, options: CompileOptions, sampler: Sampler) {
+    super(program, options);
+    this.#sampler = sampler;
+    this.#blockSize = options.blockSize;
+  }
+
+  decode(request: DecodeRequest): Promise<DecodeResult> {
+    return decodeBySteps(request, { execute: (batch) => this.execute(batch), sampler: this.#sampler, blockSize: this.#blockSize });
   }
 }
