@@ -8,7 +8,7 @@
  * @module
  */
 
-/** `[values per block, bytes per block]` of each storage type; names are those of GGML in lower case. */
+/** `[values per block, bytes per block]` of each storage type; names are those of GGML in lower case, and of bitsandbytes. */
 export const storageTypes = {
   f32: [1, 4],
   f16: [1, 2],
@@ -36,13 +36,31 @@ export const storageTypes = {
   tq2_0: [256, 66],
   mxfp4: [32, 17],
   nvfp4: [64, 36],
+  // bitsandbytes: f32 absmax, then 32 bytes whose high nibbles come first; a value is a number of the code times absmax, rounded to f32 and, where
+  // the name ends with one, to the type that the weights had before.
+  nf4: [64, 36],
+  nf4_bf16: [64, 36],
+  nf4_f16: [64, 36],
+  fp4: [64, 36],
+  fp4_bf16: [64, 36],
+  fp4_f16: [64, 36],
 } as const;
 
 /** How the numbers of a tensor are stored in a file. */
 export type StorageType = keyof typeof storageTypes;
 
+/** Codes of bitsandbytes: 16 numbers of normal distribution, or a sign and three bits. */
+export type FourBitCode = "nf4" | "fp4";
+/** A storage type of bitsandbytes. */
+export type FourBitFormat = FourBitCode | `${FourBitCode}_${"bf16" | "f16"}`;
+
 /** A storage type that some backend multiplies with as it is. */
-export type Format = "f32" | "f16" | "bf16" | "q8_0" | "q4_0" | "q4_1" | "q4_k" | "q5_k" | "q6_k";
+export type Format = "f32" | "f16" | "bf16" | "q8_0" | "q4_0" | "q4_1" | "q4_k" | "q5_k" | "q6_k" | FourBitFormat;
+
+/** @returns Whether a type is one of bitsandbytes. */
+export function isFourBit(type: StorageType): type is FourBitFormat {
+  return /^(nf|fp)4/.test(type);
+}
 
 /**
  * Bytes of one row of `cols` values.

@@ -5,8 +5,9 @@
  */
 import type { Batch } from "../engine/batch.ts";
 import type { SmolLM3Config } from "../engine/config.ts";
-import { type Format, rowBytes, storageTypes } from "../engine/formats.ts";
+import { type Format, isFourBit, rowBytes, storageTypes } from "../engine/formats.ts";
 import type { Program, Weight } from "../engine/program.ts";
+import { fourBitBlock } from "./random_four_bit.ts";
 import { kBlocks } from "./random_k_block.ts";
 
 /** A configuration of 2 layers, hidden 64, unless overridden. */
@@ -91,7 +92,8 @@ export function randomWeight(format: Format, rows: number, cols: number, next: (
         out[i] = Math.fround((format === "q4_1" ? byte & 15 : (byte & 15) - 8) * d + m);
         out[i + 16] = Math.fround((format === "q4_1" ? byte >> 4 : (byte >> 4) - 8) * d + m);
       }
-    } else kBlocks[format](view, at, next, scale, size, out);
+    } else if (isFourBit(format)) fourBitBlock(format, view, at, next, size, out);
+    else kBlocks[format](view, at, next, scale, size, out);
   }
   return { bytes, values };
 }

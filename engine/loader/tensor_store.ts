@@ -41,6 +41,8 @@ export interface StoredTensor {
   readonly offsetBytes: number;
   /** Rows of each attention head where the file has them in llama.cpp's order for rotating neighbours; absent: as in Transformers. */
   readonly interleavedHeadRows?: number;
+  /** Fills `rows` with its rows from `firstRow` on, where the file does not have them as they are. */
+  readonly assemble?: (firstRow: number, rows: Uint8Array<ArrayBuffer>) => void;
 }
 
 /**
@@ -90,7 +92,8 @@ export class TensorStore {
     const out = this.#rows = atLeast(this.#rows, rowCount * bytesPerRow);
     const bytes = out.subarray(0, rowCount * bytesPerRow);
     const { interleavedHeadRows } = tensor;
-    if (interleavedHeadRows === undefined) tensor.file.read(tensor.offsetBytes + firstRow * bytesPerRow, bytes);
+    if (tensor.assemble) tensor.assemble(firstRow, bytes);
+    else if (interleavedHeadRows === undefined) tensor.file.read(tensor.offsetBytes + firstRow * bytesPerRow, bytes);
     else if (shape.length === 2) this.#readHeads(tensor, interleavedHeadRows, bytesPerRow, firstRow, bytes);
     else this.#readHeads(tensor, interleavedHeadRows, rowBytes(storageType, 1), 0, bytes);
     return bytes;

@@ -5,6 +5,7 @@
  */
 import { parseConfig } from "../config.ts";
 import { describe, isJsonObject, type JsonObject, parseJsonObject } from "../json_fields.ts";
+import { readFourBitConfig, unpackFourBit } from "./bitsandbytes.ts";
 import type { ByteFile } from "./byte_file.ts";
 import type { Checkpoint } from "./checkpoint.ts";
 import type { FileStore } from "./file_store.ts";
@@ -24,8 +25,8 @@ export async function openTransformersCheckpoint(source: ModelSource & { kind: "
     openTokenizerFiles(source),
   ]);
   const config = parseConfig(configJson, files.path("config.json"));
-  refuseQuantized(configJson, files.path("config.json"));
-  const store = await openShards(files);
+  const fourBit = readFourBitConfig(configJson, files.path("config.json"));
+  const store = await openShards(files, (tensors) => fourBit === null ? tensors : unpackFourBit(tensors, fourBit));
   return {
     name,
     config,
@@ -45,23 +46,15 @@ export async function readConfigJson(files: FileStore): Promise<JsonObject> {
   return json;
 }
 
-/** Weights that bitsandbytes, GPTQ, AWQ and the like have packed are described by this key. */
-function refuseQuantized({ quantization_config: quantization }: JsonObject, file: string): void {
-  if (quantization === undefined || quantization === null) return;
-  const method = isJsonObject(quantization) && quantization.quant_method !== undefined ? ` (quant_method ${describe(quantization.quant_method)})` : "";
-  throw new TypeError(
-    `Cannot load ${file}: weights packed as quantization_config${method} says are not supported yet; use the model as safetensors in ` +
-      "float32, float16 or bfloat16, which the load option quantization can quantize, or as a .gguf file",
-  );
-}
-
 async function readJson(files: FileStore, name: string): Promise<JsonObject | null> {
   const text = await files.readText(name);
   return text === null ? null : parseJsonObject(text, files.path(name));
 }
 
+type Tensors = ReadonlyMap<string, StoredTensor>;
+
 /** Opens the one file, or all shards that the index names. */
-async function openShards(files: FileStore): Promise<TensorStore> {
+async function openShards(files: FileStore, unpack: (tensors: Tensors) => Tensors): Promise<TensorStore> {
   const opened: ByteFile[] = [];
   const open = async (name: string, why: string) => {
     const file = await openShard(files, name, why);
@@ -73,7 +66,7 @@ async function openShards(files: FileStore): Promise<TensorStore> {
     if (weightMap === null) {
       const found = await open(single, "weights in other formats, such as pytorch_model.bin, are to be saved as safetensors first");
       for (const [name, tensor] of found) tensors.set(causalName(name), tensor);
-      return new TensorStore(tensors, opened);
+      return new TensorStore(unpack(tensors), opened);
     }
     const shards = new Map<string, Map<string, StoredTensor>>();
     for (const shard of new Set(weightMap.values())) shards.set(shard, await open(shard, `${index} names it`));
@@ -82,7 +75,7 @@ async function openShards(files: FileStore): Promise<TensorStore> {
       if (tensor === undefined) throw new TypeError(`Cannot read ${files.path(index)}: ${shard} has no tensor ${name}`);
       tensors.set(causalName(name), tensor);
     }
-    return new TensorStore(tensors, opened);
+    return new TensorStore(unpack(tensors), opened);
   } catch (error) {
     for (const file of opened) file.close();
     throw error;

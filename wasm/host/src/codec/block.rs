@@ -2,7 +2,7 @@
 
 use super::half::{f16_to_f32, f32_to_f16};
 use super::storage::StorageType::{self, *};
-use super::{four_bit, grid_quants, k_quants, legacy, ternary};
+use super::{bitsandbytes, four_bit, grid_quants, k_quants, legacy, ternary};
 
 /// Values that share a scale in a [`Block`]; types with larger groups repeat theirs.
 pub const GROUP: usize = 16;
@@ -27,7 +27,9 @@ impl Block {
     /// Decodes one block of a quantized type. `self` must be [`Block::EMPTY`] or hold a block of the same type.
     pub fn decode(&mut self, from: StorageType, bytes: &[u8]) {
         match from {
-            F32 | F16 | Bf16 => unreachable!("plain numbers have no blocks"),
+            F32 | F16 | Bf16 | Nf4 | Nf4Bf16 | Nf4F16 | Fp4 | Fp4Bf16 | Fp4F16 => {
+                unreachable!("{from:?} has no whole numbers")
+            }
             Q4_0 => legacy::q4_0(bytes, self),
             Q4_1 => legacy::q4_1(bytes, self),
             Q5_0 => legacy::q5_0(bytes, self),
@@ -134,6 +136,9 @@ pub fn f16_at(bytes: &[u8], at: usize) -> f32 {
 
 /// Dequantizes whole blocks of a quantized type.
 pub fn dequantize(from: StorageType, bytes: &[u8], out: &mut [f32]) {
+    if from.is_four_bit() {
+        return bitsandbytes::dequantize(from, bytes, out);
+    }
     let mut block = Block::EMPTY;
     for (bytes, out) in bytes
         .chunks_exact(from.block_bytes())

@@ -1,5 +1,6 @@
 //! Storage conversion: every type to f32 and to the formats that backends multiply with.
 
+mod bitsandbytes;
 pub mod block;
 pub mod exports;
 mod four_bit;
@@ -21,7 +22,7 @@ use storage::StorageType::{self, *};
 
 /// Converts whole blocks. `out` has room for as many values as `bytes` holds; that number is a multiple of both block sizes.
 ///
-/// Floating-point formats get the nearest value, quantized ones GGML's reference rounding. Where a quantized format can take the whole numbers
+/// Floating-point formats get the nearest value, quantized ones GGML's reference rounding or that of bitsandbytes. Where a quantized format can take the whole numbers
 /// of another as they are ([`reencodes`]), it does.
 ///
 /// Returns false when the format has no quantizer; `out` is then as it was.
@@ -97,6 +98,7 @@ fn encode<S: Source>(to: StorageType, bytes: &[u8], out: &mut [u8]) -> bool {
         Q8_0 => quantize::q8_0::<Native, S>(bytes, out),
         Q4_0 => quantize::q4_0::<Native, S>(bytes, out),
         Q4_1 => quantize::q4_1::<Native, S>(bytes, out),
+        _ if to.is_four_bit() => bitsandbytes::quantize::<S>(to, bytes, out),
         _ => return false,
     }
     true

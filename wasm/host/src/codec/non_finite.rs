@@ -1,5 +1,6 @@
 //! Looks for NaN and infinity in weights before they are used.
 
+use super::bitsandbytes;
 use super::block::u16_at;
 use super::grid_quants::iq1_m_scale;
 use super::storage::StorageType::{self, *};
@@ -15,6 +16,7 @@ pub fn find_non_finite(from: StorageType, bytes: &[u8]) -> Option<usize> {
         _ => {
             let special = |block: &[u8]| match from {
                 Iq1M => f16_special(iq1_m_scale(block)),
+                _ if from.is_four_bit() => !bitsandbytes::largest(from, block).is_finite(),
                 _ => from
                     .scale_offsets()
                     .iter()
@@ -80,6 +82,12 @@ mod tests {
                 );
             }
         }
+        let mut nf4 = vec![0u8; 72];
+        nf4[36..40].copy_from_slice(&f32::NEG_INFINITY.to_le_bytes());
+        assert_eq!(find_non_finite(Nf4, &nf4), Some(64));
+        nf4[36..40].copy_from_slice(&65520f32.to_le_bytes());
+        assert_eq!(find_non_finite(Nf4, &nf4), None);
+        assert_eq!(find_non_finite(Nf4F16, &nf4), Some(64));
         let mut iq1_m = vec![0u8; 112];
         (iq1_m[109], iq1_m[111]) = (0xc0, 0x70);
         assert_eq!(find_non_finite(Iq1M, &iq1_m), Some(256));

@@ -1,6 +1,6 @@
 //! The storage types of `engine/formats.ts`.
 
-/// How the numbers of a tensor are stored; the names are GGML's.
+/// How the numbers of a tensor are stored; the names are GGML's and those of bitsandbytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StorageType {
     F32,
@@ -29,12 +29,18 @@ pub enum StorageType {
     Tq2_0,
     Mxfp4,
     Nvfp4,
+    Nf4,
+    Nf4Bf16,
+    Nf4F16,
+    Fp4,
+    Fp4Bf16,
+    Fp4F16,
 }
 
 use StorageType::*;
 
-/// Name, values of a block, bytes of a block, and where its f16 scales lie (iq1_m's is spread over four words, fp4's cannot be infinite).
-const TABLE: [(&str, StorageType, usize, usize, &[usize]); 26] = [
+/// Name, values of a block, bytes of a block, and where its f16 scales lie (iq1_m's is spread over four words, mxfp4's and nvfp4's cannot be infinite, those of bitsandbytes are f32).
+const TABLE: [(&str, StorageType, usize, usize, &[usize]); 32] = [
     ("f32", F32, 1, 4, &[]),
     ("f16", F16, 1, 2, &[]),
     ("bf16", Bf16, 1, 2, &[]),
@@ -61,13 +67,19 @@ const TABLE: [(&str, StorageType, usize, usize, &[usize]); 26] = [
     ("tq2_0", Tq2_0, 256, 66, &[64]),
     ("mxfp4", Mxfp4, 32, 17, &[]),
     ("nvfp4", Nvfp4, 64, 36, &[]),
+    ("nf4", Nf4, 64, 36, &[]),
+    ("nf4_bf16", Nf4Bf16, 64, 36, &[]),
+    ("nf4_f16", Nf4F16, 64, 36, &[]),
+    ("fp4", Fp4, 64, 36, &[]),
+    ("fp4_bf16", Fp4Bf16, 64, 36, &[]),
+    ("fp4_f16", Fp4F16, 64, 36, &[]),
 ];
 
 impl StorageType {
-    pub const ALL: [StorageType; 26] = {
-        let mut all = [F32; 26];
+    pub const ALL: [StorageType; 32] = {
+        let mut all = [F32; 32];
         let mut i = 0;
-        while i < 26 {
+        while i < 32 {
             assert!(TABLE[i].1 as usize == i);
             all[i] = TABLE[i].1;
             i += 1;
@@ -93,6 +105,10 @@ impl StorageType {
     /// Offsets of the f16 scales in a block.
     pub const fn scale_offsets(self) -> &'static [usize] {
         TABLE[self as usize].4
+    }
+    /// A type of bitsandbytes.
+    pub const fn is_four_bit(self) -> bool {
+        matches!(self, Nf4 | Nf4Bf16 | Nf4F16 | Fp4 | Fp4Bf16 | Fp4F16)
     }
     /// Plain floating-point numbers, no blocks.
     pub const fn is_float(self) -> bool {
