@@ -19,6 +19,17 @@ export interface Counts {
   readonly slices: number;
 }
 
+/** What a batch asks of attention, for what it costs: keys of the sequences, and pairs of a row and a key that it sees; of rows on their own and in tiles. */
+export interface AttentionWork {
+  readonly singleKeys: number;
+  readonly tileKeys: number;
+  readonly singlePairs: number;
+  readonly tilePairs: number;
+}
+
+/** Most steps that the device makes out of one batch. */
+export const mostSteps = 64;
+
 /** A sequence with more rows attends in tiles (attention_tiles.wgsl), one with fewer row by row (attention_rows.wgsl). */
 const mostSingles = 4;
 /** Query rows of a tile: tokens times heads of a KV group. */
@@ -38,6 +49,22 @@ export function headsTogether(heads: number, kvHeads: number): number {
 function attentionOf(program: Program): { heads: number; kvHeads: number; headDim: number } {
   const step = program.steps.find(({ op }) => op === "attention");
   return (step?.consts ?? { heads: 1, kvHeads: 1, headDim: 0 }) as { heads: number; kvHeads: number; headDim: number };
+}
+
+/** What a batch asks of attention; windows left aside. */
+export function attentionWork({ queryStarts, contextLengths }: Batch): AttentionWork {
+  const work = { singleKeys: 0, tileKeys: 0, singlePairs: 0, tilePairs: 0 };
+  contextLengths.forEach((keys, sequence) => {
+    const rows = queryStarts[sequence + 1] - queryStarts[sequence], pairs = rows * (keys - (rows - 1) / 2);
+    if (rows <= mostSingles) {
+      work.singleKeys += keys;
+      work.singlePairs += pairs;
+    } else {
+      work.tileKeys += keys;
+      work.tilePairs += pairs;
+    }
+  });
+  return work;
 }
 
 /** Most pairs of a single row and a slice. */

@@ -6,7 +6,7 @@
 import type { CompileOptions } from "../engine/backend.ts";
 import type { Buffer, Cache, RowKind, Step } from "../engine/program.ts";
 import type { Range } from "./arena.ts";
-import type { BatchInputs, Counts } from "./batch_inputs.ts";
+import type { AttentionWork, BatchInputs, Counts } from "./batch_inputs.ts";
 import type { Kernel } from "./pipelines.ts";
 import type { Scratch } from "./scratch.ts";
 import type { WeightStore } from "./weights.ts";
@@ -26,14 +26,7 @@ export interface Memory {
 export type Grid = readonly [x: number, y: number, z: number] | undefined;
 
 /** What a batch asks of the dispatches of a step, for what they cost. */
-export interface Work extends Counts {
-  /** Keys of the sequences whose rows attend on their own, and of the sequences whose rows attend in tiles. */
-  readonly singleKeys: number;
-  readonly tileKeys: number;
-  /** Pairs of a row and a key that it sees, of the same two kinds. */
-  readonly singlePairs: number;
-  readonly tilePairs: number;
-}
+export type Work = Counts & AttentionWork;
 
 /** What a dispatch has to do at least. */
 export interface Cost {

@@ -5,9 +5,10 @@
  * @module
  */
 import type { CompileOptions } from "../engine/backend.ts";
+import { rowBytes } from "../engine/formats.ts";
 import type { Buffer, Cache, Program, Step, Weight } from "../engine/program.ts";
 import { headsTogether } from "./batch_inputs.ts";
-import { type Dispatch, dispatch, type Lowered, type Memory } from "./dispatch.ts";
+import { type Cost, type Dispatch, dispatch, type Lowered, type Memory } from "./dispatch.ts";
 import { epilogues, isGated, linear, matrixOf, prepare } from "./lower_linear.ts";
 import { layouts } from "./weights.ts";
 
@@ -37,6 +38,7 @@ const lowerings: Record<Step["op"], (at: Lowered) => Dispatch[]> = {
           buffer(out),
         ],
         grid: ({ rows }) => [rows, 1, 1],
+        cost: ({ rows }) => ({ bytes: rows * (rowBytes(part.format, part.cols) + part.cols * 4) / part.chunks.length, operations: 0 }),
       })
     );
   },
@@ -55,6 +57,8 @@ const lowerings: Record<Step["op"], (at: Lowered) => Dispatch[]> = {
       constants: { heads, kv_heads: kvHeads, head_dim: headDim, rope, slots_in_cache: at.options.blocks * at.options.blockSize },
       resources: [inputs.batch, inputs.angles, inputs.slots, buffer(qkv), at.memory.cache(cache)],
       grid: ({ rows }) => [rows, 1, 1],
+      // q is rotated in place, k and v are read and stored
+      cost: ({ rows }) => ({ bytes: rows * headDim * (heads * 8 * rope + 2 * kvHeads * (4 + cacheBytes(at))), operations: 0 }),
     })];
   },
   attention(at) {
@@ -62,6 +66,10 @@ const lowerings: Record<Step["op"], (at: Lowered) => Dispatch[]> = {
     const { inputs, buffer, scratch } = access(at.memory), { blockSize, blocks, cacheType } = at.options;
     const constants = { heads, kv_heads: kvHeads, head_dim: headDim, window, block_size: blockSize, slots_in_cache: blocks * blockSize };
     const [queries, kv, result] = [buffer(qkv), at.memory.cache(cache), buffer(out)];
+    const cost = (rows: number, keys: number, pairs: number): Cost => ({
+      bytes: headDim * (2 * keys * kvHeads * cacheBytes(at) + 8 * rows * heads),
+      operations: 4 * pairs * heads * headDim,
+    });
     if (headDim % 8 !== 0) {
       return [dispatch(at, {
         parts: ["attention", "batch", `cache_${cacheType}`],
@@ -69,6 +77,7 @@ const lowerings: Record<Step["op"], (at: Lowered) => Dispatch[]> = {
         constants,
         resources: [inputs.batch, inputs.rowContext, inputs.blockTables, queries, kv, result],
         grid: ({ rows }) => [rows, heads, 1],
+        cost: ({ rows, singleKeys, tileKeys, singlePairs, tilePairs }) => cost(rows, singleKeys + tileKeys, singlePairs + tilePairs),
       })];
     }
     const together = headsTogether(heads, kvHeads), keyUnits = headDim / (cacheType === "f32" ? 4 : 8) + 1;
@@ -80,6 +89,7 @@ const lowerings: Record<Step["op"], (at: Lowered) => Dispatch[]> = {
         constants,
         resources: [inputs.batch, inputs.tiles, inputs.blockTables, queries, kv, result],
         grid: ({ tiles }) => tiles > 0 ? [tiles, kvHeads, Math.ceil(headDim / 128)] : undefined,
+        cost: ({ rows, singles, tileKeys, tilePairs }) => cost(rows - singles, tileKeys, tilePairs),
       }),
       dispatch(at, {
         parts: ["attention_rows", ...units],
@@ -95,6 +105,7 @@ const lowerings: Record<Step["op"], (at: Lowered) => Dispatch[]> = {
         },
         resources: [inputs.batch, inputs.rowContext, inputs.blockTables, inputs.singles, queries, kv, result, scratch.partial],
         grid: ({ singles, slices }) => singles > 0 ? [singles, heads / together, slices] : undefined,
+        cost: ({ singles, singleKeys, singlePairs }) => cost(singles, singleKeys, singlePairs),
       }),
       dispatch(at, {
         parts: ["attention_combine", "batch"],
@@ -102,6 +113,7 @@ const lowerings: Record<Step["op"], (at: Lowered) => Dispatch[]> = {
         constants: { heads, head_dim: headDim },
         resources: [inputs.batch, inputs.singles, scratch.partial, result],
         grid: ({ singles, slices }) => singles > 0 && slices > 1 ? [singles, heads, 1] : undefined,
+        cost: ({ singles, slices }) => ({ bytes: singles * heads * 4 * (slices * (headDim + 2) + headDim), operations: 0 }),
       }),
     ];
   },
@@ -132,9 +144,15 @@ const lowerings: Record<Step["op"], (at: Lowered) => Dispatch[]> = {
       constants: { cols: out.cols },
       resources: [inputs.batch, inputs.outputRows, buffer(x), buffer(out)],
       grid: ({ outputs }) => outputs > 0 ? [outputs, 1, 1] : undefined,
+      cost: ({ outputs }) => ({ bytes: outputs * out.cols * 8, operations: 0 }),
     })];
   },
 };
+
+/** Bytes of a value in the KV cache. */
+function cacheBytes({ options }: Lowered): number {
+  return options.cacheType === "f32" ? 4 : 2;
+}
 
 function access(memory: Memory) {
   return { inputs: memory.inputs, weights: memory.weights, scratch: memory.scratch, buffer: (buffer: Buffer) => memory.buffer(buffer) };
