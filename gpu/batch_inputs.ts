@@ -86,6 +86,10 @@ export class BatchInputs {
   readonly singles: GPUBuffer;
   /** `[tiles]` first row, rows, sequence, keys that the first row sees; those with most keys first. */
   readonly tiles: GPUBuffer;
+  /** `[steps - 1, rows, headDim]` angles of the steps that the device makes on its own (advance.wgsl). */
+  readonly anglesAhead: GPUBuffer;
+  /** `[rows]` how many of those a row has made. */
+  readonly rounds: GPUBuffer;
   readonly #device: GPUDevice;
   readonly #buffers: GPUBuffer[] = [];
   /** Blocks of the longest sequence. */
@@ -99,8 +103,8 @@ export class BatchInputs {
 
   /** Bytes that the buffers take. */
   static bytes(program: Program, options: CompileOptions): number {
-    return 32 + options.maxRows * (20 + 4 * attentionOf(program).headDim) + blockTableBytes(options) + options.maxOutputs * 4 +
-      mostTiles(program, options) * 16;
+    return 32 + options.maxRows * (20 + 4 * attentionOf(program).headDim) + blockTableBytes(options) + options.maxOutputs * 8 +
+      mostTiles(program, options) * 16 + anglesAheadBytes(program, options);
   }
 
   /** @param multiprocessors Of the device, or a guess. */
@@ -126,11 +130,18 @@ export class BatchInputs {
     this.outputRows = make("outputRows", options.maxOutputs * 4);
     this.singles = make("singles", options.maxRows * 4);
     this.tiles = make("tiles", mostTiles(program, options) * 16);
+    this.anglesAhead = make("anglesAhead", anglesAheadBytes(program, options));
+    this.rounds = make("rounds", options.maxOutputs * 4);
   }
 
-  /** Uploads a batch. */
-  write(batch: Batch): Counts {
+  /**
+   * Uploads a batch.
+   *
+   * @param ahead `[steps - 1, outputs, headDim]` rotations of the steps that the device makes out of this batch on its own; contexts grow meanwhile.
+   */
+  write(batch: Batch, ahead: Float32Array = new Float32Array()): Counts {
     const { queue } = this.#device, rows = batch.tokens.length, sequences = batch.contextLengths.length;
+    const stepsAhead = ahead.length > 0 ? ahead.length / batch.rope.length : 0;
     const put = (buffer: GPUBuffer, data: Uint32Array | Float32Array) => {
       if (data.length > 0) queue.writeBuffer(buffer, 0, data as Uint32Array<ArrayBuffer>);
     };
@@ -145,7 +156,7 @@ export class BatchInputs {
       }
       if (end - begin <= mostSingles) {
         for (let row = begin; row < end; row++) singles.push(row);
-        longest = Math.max(longest, batch.contextLengths[sequence]);
+        longest = Math.max(longest, batch.contextLengths[sequence] + stepsAhead);
       } else {
         for (let row = begin; row < end; row += this.#tileRows) tiles.push([row, Math.min(this.#tileRows, end - row), sequence, rowContext[2 * row + 1]]);
       }
@@ -162,6 +173,8 @@ export class BatchInputs {
     put(this.outputRows, batch.outputRows);
     put(this.singles, Uint32Array.from(singles));
     put(this.tiles, Uint32Array.from(tiles.flat()));
+    put(this.anglesAhead, ahead);
+    put(this.rounds, new Uint32Array(stepsAhead > 0 ? rows : 0));
     return { rows, outputs: batch.outputRows.length, singles: singles.length, tiles: tiles.length, slices };
   }
 
@@ -177,6 +190,10 @@ function tileRows(program: Program): number {
 
 function mostTiles(program: Program, options: CompileOptions): number {
   return Math.ceil(options.maxRows / tileRows(program)) + options.maxSequences;
+}
+
+function anglesAheadBytes(program: Program, { maxOutputs }: CompileOptions): number {
+  return (mostSteps - 1) * maxOutputs * attentionOf(program).headDim * 4;
 }
 
 function tableWidth({ maxContext, blockSize }: CompileOptions): number {

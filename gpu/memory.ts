@@ -6,11 +6,13 @@
 import { type CompileOptions, DeviceError } from "../engine/backend.ts";
 import type { Buffer, Cache, Program, RowKind } from "../engine/program.ts";
 import { Arena, type Range } from "./arena.ts";
-import { BatchInputs } from "./batch_inputs.ts";
+import { BatchInputs, mostSteps } from "./batch_inputs.ts";
 import type { Gpu } from "./device.ts";
 import type { Memory } from "./dispatch.ts";
+import { PersistentDecode } from "./persistent_decode.ts";
 import { Readback } from "./readback.ts";
 import { Scratch } from "./scratch.ts";
+import { TokenSampler } from "./token_sampler.ts";
 import { WeightStore } from "./weights.ts";
 
 /** Buffers, weights and KV cache of one program. */
@@ -19,7 +21,9 @@ export class ProgramMemory implements Memory {
   /** Set by {@link ProgramMemory.allocate}, like everything below. */
   inputs!: BatchInputs;
   scratch!: Scratch;
-  /** Where logits come back. */
+  /** Draws tokens from the logits. */
+  sampler!: TokenSampler;
+  /** Where tokens and logits come back. */
   readback!: Readback;
   readonly #gpu: Gpu;
   readonly #program: Program;
@@ -57,7 +61,8 @@ export class ProgramMemory implements Memory {
     this.inputs = new BatchInputs(device, program, options, this.multiprocessors);
     this.#buffers = program.buffers.map((buffer) => this.#storage(buffer.name, rowsOf(buffer.rows, options) * buffer.cols * 4));
     this.scratch = new Scratch(device, program, options);
-    this.readback = new Readback(device, logitsBytes(program, options));
+    this.sampler = new TokenSampler(this.#gpu, program.logits.cols, options.maxOutputs, mostSteps, this.buffer(program.logits));
+    this.readback = new Readback(device, readbackBytes(program, options));
     this.#caches.allocate(device, "kv");
     this.weights.allocate(device, pipelines);
     const errors = await Promise.all([device.popErrorScope(), device.popErrorScope()]), error = errors.find((found) => found !== null);
@@ -83,6 +88,7 @@ activations ${inMiB(others)}): ${error.message.trim()}`,
   destroy(): void {
     this.inputs.destroy();
     this.scratch.destroy();
+    this.sampler.destroy();
     this.weights.destroy();
     this.readback.destroy();
     this.#caches.destroy();
@@ -99,7 +105,8 @@ activations ${inMiB(others)}): ${error.message.trim()}`,
   #sizes(): { weights: number; caches: number; others: number } {
     const program = this.#program, options = this.#options;
     const buffers = program.buffers.reduce((sum, buffer) => sum + rowsOf(buffer.rows, options) * buffer.cols * 4, 0);
-    const others = buffers + Scratch.bytes(program, options) + BatchInputs.bytes(program, options) + logitsBytes(program, options);
+    const others = buffers + Scratch.bytes(program, options) + BatchInputs.bytes(program, options) + readbackBytes(program, options) +
+      TokenSampler.bytes(program.logits.cols, options.maxOutputs, mostSteps) + PersistentDecode.bytes(this.#gpu, program, options);
     return { weights: this.weights.bytes, caches: this.#caches.bytes, others };
   }
 
@@ -135,8 +142,9 @@ function cacheBytes(cache: Cache, options: CompileOptions): number {
   return options.blocks * options.blockSize * 2 * cache.kvHeads * cache.headDim * (options.cacheType === "f32" ? 4 : 2);
 }
 
-function logitsBytes(program: Program, options: CompileOptions): number {
-  return options.maxOutputs * program.logits.cols * 4;
+/** Logits of all outputs, a token of each step of each, and what the persistent walk tells. */
+function readbackBytes(program: Program, { maxOutputs }: CompileOptions): number {
+  return maxOutputs * program.logits.cols * 4 + mostSteps * maxOutputs * 4 + 16;
 }
 
 function inMiB(bytes: number): string {

@@ -6,35 +6,23 @@
  *
  * @module
  */
-import { type CompileOptions, DeviceError } from "../engine/backend.ts";
+import type { CompileOptions, DecodeRequest, DecodeResult } from "../engine/backend.ts";
 import type { Program } from "../engine/program.ts";
+import { mostSteps } from "./batch_inputs.ts";
 import type { Gpu } from "./device.ts";
-import type { Memory } from "./lower.ts";
+import type { DeviceCalls } from "./device_calls.ts";
+import type { ProgramMemory } from "./memory.ts";
 import { planWalk, type Walk } from "./persistent_plan.ts";
-import type { Kernel, Pipelines } from "./pipelines.ts";
-import { Readback } from "./readback.ts";
-
-/** Most tokens of one submit. */
-export const maxSteps = 64;
+import type { Kernel } from "./pipelines.ts";
+import { bind } from "./step_recorder.ts";
 
 /** From this position on more workgroups share the context of a KV head. */
 const middlePosition = 1024;
 /** From this position on each key is read once for all query heads of its KV head; before it, more subgroups read at once. */
 const farPosition = 5632;
 
-/** The next tokens of one sequence, each the most likely one. */
-export interface WalkRequest {
-  /** Last token, not yet in the cache. */
-  readonly token: number;
-  /** Its place in the sequence. */
-  readonly position: number;
-  /** Blocks of the sequence, enough for `steps` more tokens. */
-  readonly blockTable: Uint32Array;
-  /** `[steps, headDim]` as `Batch.rope`, of the positions from `position` on. */
-  readonly rope: Float32Array;
-  /** Tokens to make, at most {@link maxSteps}. */
-  readonly steps: number;
-}
+/** Gives the sampler's token to the walk, which has put its own choice there. */
+const feed: Kernel = { name: "advance_walk", parts: ["advance_walk"], access: "rw", constants: {} };
 
 /** A pipeline with what it is bound to. */
 interface Ready {
@@ -42,114 +30,105 @@ interface Ready {
   readonly group: GPUBindGroup;
 }
 
-/** The compiled walk. */
+/** The walk of a program. */
 export class PersistentDecode {
-  readonly #device: GPUDevice;
+  readonly #gpu: Gpu;
+  readonly #calls: DeviceCalls;
+  readonly #memory: ProgramMemory;
   readonly #kernels: Walk["kernels"];
-  readonly #ready: (kernel: Kernel) => Promise<Ready>;
-  readonly #workgroups: number;
   readonly #own: Record<"state" | "made" | "angles" | "blockTable", GPUBuffer>;
-  readonly #buffers: readonly GPUBuffer[];
-  readonly #readback: Readback;
+  readonly #buffers: GPUBuffer[] = [];
+  /** In the order of the kernel's bindings. */
+  readonly #resources: readonly GPUBuffer[];
+  readonly #ready = new Map<Kernel, Ready>();
 
-  private constructor(
-    device: GPUDevice,
-    kernels: Walk["kernels"],
-    ready: (kernel: Kernel) => Promise<Ready>,
-    workgroups: number,
-    own: Record<"state" | "made" | "angles" | "blockTable", GPUBuffer>,
-    buffers: readonly GPUBuffer[],
-    readback: Readback,
-  ) {
-    this.#device = device;
-    this.#kernels = kernels;
-    this.#ready = ready;
-    this.#workgroups = workgroups;
-    this.#own = own;
-    this.#buffers = buffers;
-    this.#readback = readback;
+  private constructor(gpu: Gpu, calls: DeviceCalls, program: Program, options: CompileOptions, memory: ProgramMemory, plan: Walk) {
+    [this.#gpu, this.#calls, this.#memory, this.#kernels] = [gpu, calls, memory, plan.kernels];
+    const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST | GPUBufferUsage.COPY_SRC;
+    const storage = (label: string, bytes: number) => {
+      const buffer = gpu.device.createBuffer({ label, size: Math.max(16, bytes), usage });
+      this.#buffers.push(buffer);
+      return buffer;
+    };
+    this.#own = {
+      state: storage("state", 16),
+      made: storage("made", mostSteps * 4),
+      angles: storage("angles", mostSteps * plan.headDim * 4),
+      blockTable: storage("block table", Math.ceil(options.maxContext / options.blockSize) * 4 + 4),
+    };
+    const act = storage("act", plan.slots * 32 + gpu.workgroups * 16), actScales = storage("act scales", plan.slots * 8);
+    const floats = storage("floats", plan.floats * 4), counters = storage("counters", 256), layerInfo = storage("layers", plan.layerInfo.byteLength);
+    gpu.device.queue.writeBuffer(layerInfo, 0, plan.layerInfo);
+    const { state, made, angles, blockTable } = this.#own, logits = memory.buffer(program.logits);
+    const fixed = [state, plan.scales, act, actScales, floats, counters, logits, plan.vectors, angles, blockTable, made, layerInfo];
+    this.#resources = [...fixed, ...plan.weights, ...plan.caches];
+  }
+
+  /** Bytes of device memory that the walk takes at most, where a device can have it. */
+  static bytes({ workgroups }: Gpu, program: Program, { maxContext, blockSize }: CompileOptions): number {
+    const values = program.buffers.reduce((sum, { cols }) => sum + cols, 0) - program.logits.cols, partials = workgroups * 8 * 132;
+    const headDim = program.caches[0]?.headDim ?? 0, tables = mostSteps * (headDim + 1) + Math.ceil(maxContext / blockSize) + program.caches.length * 2;
+    return values * 8 + 4 * (partials + tables) + workgroups * 16 + 2048;
   }
 
   /** @returns The walk, or in words why this program or device cannot have it. */
-  static async create(
-    gpu: Gpu,
-    program: Program,
-    options: CompileOptions,
-    memory: Memory,
-    pipelines: Pipelines,
-    workgroups: number,
-  ): Promise<PersistentDecode | string> {
-    const { device } = gpu;
-    const plan = planWalk(gpu, program, options, memory, workgroups);
-    if (typeof plan === "string") return plan;
-    const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST | GPUBufferUsage.COPY_SRC;
-    const storage = (label: string, bytes: number) => device.createBuffer({ label, size: Math.max(16, bytes), usage });
-    const own = {
-      state: storage("state", 16),
-      made: storage("made", maxSteps * 4),
-      angles: storage("angles", maxSteps * plan.headDim * 4),
-      blockTable: storage("block table", Math.ceil(options.maxContext / options.blockSize) * 4 + 4),
-    };
-    const act = storage("act", plan.slots * 32 + workgroups * 16), actScales = storage("act scales", plan.slots * 8);
-    const floats = storage("floats", plan.floats * 4), counters = storage("counters", 256), layerInfo = storage("layers", plan.layerInfo.byteLength);
-    device.queue.writeBuffer(layerInfo, 0, plan.layerInfo);
-    const resources = [
-      own.state,
-      plan.scales,
-      act,
-      actScales,
-      floats,
-      counters,
-      memory.buffer(program.logits),
-      plan.vectors,
-      own.angles,
-      own.blockTable,
-      own.made,
-      layerInfo,
-      ...plan.weights,
-      ...plan.caches,
-    ];
-    const made = new Map<Kernel, Promise<Ready>>();
-    const ready = (kernel: Kernel) => {
-      const compile = async () => {
-        const { pipeline, layout } = await pipelines.get(kernel);
-        return { pipeline, group: device.createBindGroup({ layout, entries: resources.map((buffer, binding) => ({ binding, resource: { buffer } })) }) };
-      };
-      return made.get(kernel) ?? made.set(kernel, compile()).get(kernel)!;
-    };
-    await ready(plan.kernels.near); // the others take seconds to compile: when a context is first long enough
-    const readback = await Readback.create(device, 16 + maxSteps * 4);
-    return new PersistentDecode(device, plan.kernels, ready, workgroups, own, [act, actScales, floats, counters, layerInfo], readback);
+  static create(gpu: Gpu, calls: DeviceCalls, program: Program, options: CompileOptions, memory: ProgramMemory): PersistentDecode | string {
+    const plan = planWalk(gpu, program, options, memory, gpu.workgroups);
+    return typeof plan === "string" ? plan : new PersistentDecode(gpu, calls, program, options, memory, plan);
   }
 
   /**
-   * Makes `steps` tokens greedily; each one's K and V are in the cache but for the last one's.
+   * Makes the tokens of a request of one row. Its kernels take seconds to compile: each does when a context is first long enough for it.
    *
-   * @returns Their ids.
-   * @throws {DeviceError} when not all workgroups were resident.
+   * @returns Undefined when not all workgroups were resident: nothing that was made means anything then, and nothing that the walk makes later would.
    */
-  async decode(request: WalkRequest): Promise<Uint32Array> {
-    const { near, middle, far } = this.#kernels;
-    const { pipeline, group } = await this.#ready(request.position < middlePosition ? near : request.position < farPosition ? middle : far);
-    const { queue } = this.#device, { state, made, angles, blockTable } = this.#own, bytes = request.steps * 4;
-    queue.writeBuffer(state, 0, new Uint32Array([request.token, request.position, 0, 0]));
-    queue.writeBuffer(angles, 0, request.rope as Float32Array<ArrayBuffer>);
-    queue.writeBuffer(blockTable, 0, request.blockTable as Uint32Array<ArrayBuffer>);
-    const encoder = this.#device.createCommandEncoder(), pass = encoder.beginComputePass();
-    pass.setPipeline(pipeline);
-    pass.setBindGroup(0, group);
-    for (let step = 0; step < request.steps; step++) pass.dispatchWorkgroups(this.#workgroups);
-    pass.end();
-    this.#readback.record(encoder, state, 0, 16);
-    this.#readback.record(encoder, made, 0, bytes, 16);
-    queue.submit([encoder.finish()]);
-    const words = new Uint32Array(await this.#readback.read(16 + bytes));
-    if (words[3] !== 0) throw new DeviceError(`The GPU did not keep ${this.#workgroups} workgroups resident; decode with one dispatch a step instead`);
-    return words.subarray(4);
+  async decode({ batch, sampling: [row], steps, rope }: DecodeRequest): Promise<DecodeResult | undefined> {
+    const { near, middle, far } = this.#kernels, { sampler, readback } = this.#memory, { device, workgroups } = this.#gpu;
+    const position = batch.contextLengths[0] - 1, isGreedy = row!.temperature === 0 && row!.penalties === undefined;
+    const walk = await this.#prepare(position < middlePosition ? near : position < farPosition ? middle : far, this.#resources);
+    const { state, made, angles, blockTable } = this.#own, feeding = isGreedy ? undefined : await this.#prepare(feed, [sampler.last, state]);
+    if (feeding) await sampler.prepare([row], steps);
+    this.#calls.checkOpen("run a batch");
+    const bytes = steps * 4;
+    this.#calls.scoped(() => {
+      const put = (buffer: GPUBuffer, data: Uint32Array | Float32Array, offset = 0) =>
+        device.queue.writeBuffer(buffer, offset, data as Uint32Array<ArrayBuffer>);
+      put(state, Uint32Array.of(batch.tokens[0], position, 0, 0));
+      put(angles, batch.rope);
+      put(angles, rope, batch.rope.byteLength);
+      put(blockTable, batch.blockTables.subarray(0, blockTable.size / 4));
+      const encoder = device.createCommandEncoder(), pass = encoder.beginComputePass();
+      const run = ({ pipeline, group }: Ready, grid: number) => {
+        pass.setPipeline(pipeline);
+        pass.setBindGroup(0, group);
+        pass.dispatchWorkgroups(grid);
+      };
+      for (let step = 0; step < steps; step++) {
+        run(walk, workgroups);
+        if (!feeding) continue;
+        sampler.record(pass);
+        run(feeding, 1);
+      }
+      pass.end();
+      readback.record(encoder, state, 0, 16);
+      readback.record(encoder, isGreedy ? made : sampler.made, 0, bytes, 16);
+      device.queue.submit([encoder.finish()]);
+    });
+    const words = new Uint32Array(await readback.read(16 + bytes));
+    return words[3] === 0 ? { tokens: words.subarray(4), logits: new Float32Array() } : undefined;
+  }
+
+  async #prepare(kernel: Kernel, resources: readonly GPUBuffer[]): Promise<Ready> {
+    const found = this.#ready.get(kernel);
+    if (found) return found;
+    const { pipeline, layout } = await this.#gpu.pipelines.get(kernel);
+    this.#calls.checkOpen("run a batch");
+    const ready = { pipeline, group: this.#calls.scoped(() => bind(this.#gpu.device, layout, resources, kernel.name)) };
+    this.#ready.set(kernel, ready);
+    return ready;
   }
 
   destroy(): void {
-    for (const buffer of [...Object.values(this.#own), ...this.#buffers]) buffer.destroy();
-    this.#readback.destroy();
+    for (const buffer of this.#buffers) buffer.destroy();
   }
 }

@@ -3,9 +3,16 @@
  *
  * @module
  */
+import type { CompileOptions } from "../engine/backend.ts";
+import type { Batch } from "../engine/batch.ts";
+import type { Buffer, Program } from "../engine/program.ts";
 import type { Counts } from "./batch_inputs.ts";
-import type { Dispatch, Grid } from "./dispatch.ts";
-import type { CompiledKernel, Pipelines } from "./pipelines.ts";
+import type { Gpu } from "./device.ts";
+import type { DeviceCalls } from "./device_calls.ts";
+import type { Grid } from "./dispatch.ts";
+import { type Dispatch, lower } from "./lower.ts";
+import type { ProgramMemory } from "./memory.ts";
+import type { CompiledKernel } from "./pipelines.ts";
 
 /** A dispatch with everything made, and how large it is. */
 export interface Recorded {
@@ -15,62 +22,84 @@ export interface Recorded {
   readonly grid: NonNullable<Grid>;
 }
 
+/** A batch on the device. */
+export interface Prepared {
+  readonly counts: Counts;
+  /** The dispatches that it needs, in order; those that embed tokens whether or not it brings embeddings. */
+  readonly recorded: readonly Recorded[];
+}
+
 /** Records steps out of prebuilt dispatches. */
 export class StepRecorder {
-  readonly #device: GPUDevice;
-  readonly #pipelines: Pipelines;
+  readonly #gpu: Gpu;
+  readonly #calls: DeviceCalls;
+  readonly #memory: ProgramMemory;
+  /** What the embed step writes. */
+  readonly #embedded: GPUBuffer;
   readonly #dispatches: readonly Dispatch[];
   readonly #kernels: (CompiledKernel | undefined)[] = [];
   readonly #groups: (GPUBindGroup | undefined)[] = [];
   /** What the last batch needed; the next one mostly needs the same. */
   #last: { key: string; recorded: readonly Recorded[] } = { key: "", recorded: [] };
 
-  constructor(device: GPUDevice, pipelines: Pipelines, dispatches: readonly Dispatch[]) {
-    this.#device = device;
-    this.#pipelines = pipelines;
-    this.#dispatches = dispatches;
+  constructor(gpu: Gpu, calls: DeviceCalls, program: Program, options: CompileOptions, memory: ProgramMemory) {
+    this.#gpu = gpu;
+    this.#calls = calls;
+    this.#memory = memory;
+    this.#embedded = memory.buffer(program.steps[0].binds[1] as Buffer);
+    this.#dispatches = lower(program, options, memory);
   }
 
   /**
-   * Compiles the kernels that a batch needs and that no batch before it needed.
+   * Uploads a batch.
    *
+   * @param ahead `[steps - 1, outputs, headDim]` rotations of the steps that the device makes out of this batch on its own.
    * @throws {DeviceError} with the compiler's message, file and line when a kernel does not compile.
    */
-  async compile(counts: Counts): Promise<void> {
-    if (this.#last.key === keyOf(counts)) return;
-    await Promise.all(this.#dispatches.map(async (dispatch, i) => {
-      if (!this.#kernels[i] && dispatch.grid(counts)) this.#kernels[i] = await this.#pipelines.get(dispatch.kernel);
-    }));
-  }
-
-  /** The dispatches that a batch needs, in order; their kernels must be compiled. */
-  plan(counts: Counts): readonly Recorded[] {
-    const key = keyOf(counts);
+  async prepare(batch: Batch, ahead?: Float32Array): Promise<Prepared> {
+    const { inputsEmbeds } = batch;
+    const counts = this.#calls.scoped(() => {
+      if (inputsEmbeds) this.#gpu.device.queue.writeBuffer(this.#embedded, 0, inputsEmbeds as Float32Array<ArrayBuffer>);
+      return this.#memory.inputs.write(batch, ahead);
+    });
+    const { rows, outputs, singles, tiles, slices } = counts, key = [rows, outputs, singles, tiles, slices].join();
     if (this.#last.key !== key) {
-      const recorded = this.#dispatches.flatMap((dispatch, i) => {
-        const grid = dispatch.grid(counts);
-        return grid ? [{ dispatch, pipeline: this.#kernels[i]!.pipeline, group: this.#groups[i] ??= this.#bind(dispatch, this.#kernels[i]!), grid }] : [];
-      });
-      this.#last = { key, recorded };
+      await this.#compile(counts);
+      this.#calls.checkOpen("run a batch");
+      this.#last = { key, recorded: this.#calls.scoped(() => this.#plan(counts)) };
     }
-    return this.#last.recorded;
+    return { counts, recorded: this.#last.recorded };
   }
 
-  /** Records dispatches one after the other. */
-  record(pass: GPUComputePassEncoder, recorded: readonly Recorded[]): void {
-    for (const { pipeline, group, grid } of recorded) {
+  /** Records the dispatches of steps `first` up to but not including `end`. */
+  record(pass: GPUComputePassEncoder, recorded: readonly Recorded[], first = 0, end = Infinity): void {
+    for (const { dispatch: { step }, pipeline, group, grid } of recorded) {
+      if (step < first || step >= end) continue;
       pass.setPipeline(pipeline);
       pass.setBindGroup(0, group);
       pass.dispatchWorkgroups(...grid);
     }
   }
 
-  #bind({ label, resources }: Dispatch, { layout }: CompiledKernel): GPUBindGroup {
-    const entries = resources.map((resource, binding) => ({ binding, resource: resource instanceof GPUBuffer ? { buffer: resource } : resource }));
-    return this.#device.createBindGroup({ label, layout, entries });
+  /** Compiles the kernels that a batch needs and that no batch before it needed. */
+  async #compile(counts: Counts): Promise<void> {
+    await Promise.all(this.#dispatches.map(async (dispatch, i) => {
+      if (!this.#kernels[i] && dispatch.grid(counts)) this.#kernels[i] = await this.#gpu.pipelines.get(dispatch.kernel);
+    }));
+  }
+
+  #plan(counts: Counts): readonly Recorded[] {
+    return this.#dispatches.flatMap((dispatch, i) => {
+      const grid = dispatch.grid(counts);
+      if (!grid) return [];
+      const { pipeline, layout } = this.#kernels[i]!;
+      return [{ dispatch, pipeline, group: this.#groups[i] ??= bind(this.#gpu.device, layout, dispatch.resources, dispatch.label), grid }];
+    });
   }
 }
 
-function keyOf(counts: Counts): string {
-  return Object.values(counts).join();
+/** Binds resources in order. */
+export function bind(device: GPUDevice, layout: GPUBindGroupLayout, resources: readonly GPUBindingResource[], label?: string): GPUBindGroup {
+  const entries = resources.map((resource, binding) => ({ binding, resource: resource instanceof GPUBuffer ? { buffer: resource } : resource }));
+  return device.createBindGroup({ label, layout, entries });
 }

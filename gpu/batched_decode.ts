@@ -1,0 +1,81 @@
+/**
+ * Steps of any batch with their tokens drawn on the device: each step's dispatches, the sampler, and a kernel that makes the next batch, again and again.
+ *
+ * @module
+ */
+import { type CompileOptions, type DecodeRequest, type DecodeResult, noToken } from "../engine/backend.ts";
+import type { Program } from "../engine/program.ts";
+import type { Gpu } from "./device.ts";
+import type { DeviceCalls } from "./device_calls.ts";
+import type { ProgramMemory } from "./memory.ts";
+import type { Kernel } from "./pipelines.ts";
+import { bind, type StepRecorder } from "./step_recorder.ts";
+
+/** Dispatches of one submit, or those of one step if they are more: the device is at work while the next are recorded. */
+const submitDispatches = 1024;
+
+/** Decodes batches, one dispatch after the other. */
+export class BatchedDecode {
+  readonly #gpu: Gpu;
+  readonly #calls: DeviceCalls;
+  readonly #program: Program;
+  readonly #memory: ProgramMemory;
+  readonly #recorder: StepRecorder;
+  readonly #kernel: Kernel;
+  /** Set by the first request of several steps. */
+  #advance?: { readonly pipeline: GPUComputePipeline; readonly group: GPUBindGroup };
+
+  constructor(gpu: Gpu, calls: DeviceCalls, program: Program, options: CompileOptions, memory: ProgramMemory, recorder: StepRecorder) {
+    [this.#gpu, this.#calls, this.#program, this.#memory, this.#recorder] = [gpu, calls, program, memory, recorder];
+    const constants = { head_dim: program.caches[0]?.headDim ?? 0, block_size: options.blockSize };
+    this.#kernel = { name: "advance", parts: ["advance", "batch"], access: "urrrwwwww", constants };
+  }
+
+  /** Makes the tokens that a request asks for. */
+  async decode({ batch, sampling, steps, rope }: DecodeRequest): Promise<DecodeResult> {
+    const { device } = this.#gpu, { readback, sampler } = this.#memory, outputs = sampling.length, isDrawn = sampling.some((row) => row !== undefined);
+    const { recorded } = await this.#recorder.prepare(batch, rope);
+    if (isDrawn) await sampler.prepare(sampling, steps);
+    const advance = steps > 1 ? this.#advance ??= await this.#prepareAdvance() : undefined;
+    this.#calls.checkOpen("run a batch");
+    const logits = this.#memory.buffer(this.#program.logits), rowBytes = this.#program.logits.cols * 4, madeBytes = isDrawn ? steps * outputs * 4 : 0;
+    const wanted = sampling.flatMap((row, i) => row ? [] : [i]), bytes = madeBytes + wanted.length * rowBytes;
+    this.#calls.scoped(() => {
+      let encoder = device.createCommandEncoder(), pass = encoder.beginComputePass(), count = 0;
+      for (let step = 0; step < steps; step++) {
+        if (step > 0 && count + recorded.length > submitDispatches) {
+          pass.end();
+          device.queue.submit([encoder.finish()]);
+          encoder = device.createCommandEncoder();
+          pass = encoder.beginComputePass();
+          count = 0;
+        }
+        if (step > 0) {
+          pass.setPipeline(advance!.pipeline);
+          pass.setBindGroup(0, advance!.group);
+          pass.dispatchWorkgroups(outputs);
+        }
+        this.#recorder.record(pass, recorded, step === 0 && batch.inputsEmbeds ? 1 : 0);
+        if (isDrawn) sampler.record(pass);
+        count += recorded.length;
+      }
+      pass.end();
+      if (isDrawn) readback.record(encoder, sampler.made, 0, madeBytes);
+      wanted.forEach((row, i) => readback.record(encoder, logits, row * rowBytes, rowBytes, madeBytes + i * rowBytes));
+      device.queue.submit([encoder.finish()]);
+    });
+    const read = bytes > 0 ? await readback.read(bytes) : new ArrayBuffer(0);
+    return {
+      tokens: isDrawn ? new Uint32Array(read, 0, steps * outputs) : new Uint32Array(outputs).fill(noToken),
+      logits: new Float32Array(read, madeBytes),
+    };
+  }
+
+  async #prepareAdvance() {
+    const { pipeline, layout } = await this.#gpu.pipelines.get(this.#kernel), { inputs, sampler } = this.#memory;
+    this.#calls.checkOpen("run a batch");
+    const { batch, anglesAhead, blockTables, rounds, tokens, slots, rowContext, angles } = inputs;
+    const resources = [batch, sampler.last, anglesAhead, blockTables, rounds, tokens, slots, rowContext, angles];
+    return { pipeline, group: this.#calls.scoped(() => bind(this.#gpu.device, layout, resources, "advance")) };
+  }
+}

@@ -1,0 +1,69 @@
+/**
+ * What calls of one executable have in common: they end when the device does, and see what it refuses.
+ *
+ * @module
+ */
+import { DeviceError } from "../engine/backend.ts";
+import type { Gpu } from "./device.ts";
+
+/** Calls that use a device, one at a time, until they are closed. */
+export class DeviceCalls {
+  readonly #gpu: Gpu;
+  /** What the device refuses of the call under way. */
+  #refusals: Promise<GPUError | null>[] = [];
+  #isClosed = false;
+
+  constructor(gpu: Gpu) {
+    this.#gpu = gpu;
+  }
+
+  /** @throws {DeviceError} when the executable is closed. To be asked after each wait: what is bound may be gone. */
+  checkOpen(what: string): void {
+    if (this.#isClosed) throw new DeviceError(`Cannot ${what}: the executable is closed`);
+  }
+
+  /** @returns Whether it was open. */
+  close(): boolean {
+    const wasOpen = !this.#isClosed;
+    this.#isClosed = true;
+    return wasOpen;
+  }
+
+  /**
+   * Does work whose refusal by the device {@link DeviceCalls.guard} is to notice: without a scope a failed encoder yields zeros, and an uncaptured error
+   * comes when they are long read. Waits for nothing.
+   */
+  scoped<T>(work: () => T): T {
+    const { device } = this.#gpu;
+    device.pushErrorScope("validation");
+    try {
+      return work();
+    } finally {
+      this.#refusals.push(device.popErrorScope());
+    }
+  }
+
+  /**
+   * Makes a call.
+   *
+   * @throws {DeviceError} when the device is lost, in whatever way it shows, or refused something: nothing waits for it without end.
+   */
+  async guard<T>(work: () => T | Promise<T>): Promise<T> {
+    this.checkOpen("use the model");
+    const { failed, name } = this.#gpu;
+    const checked = async () => {
+      const result = await work(), refusal = (await Promise.all(this.#refusals.splice(0))).find((error) => error !== null);
+      if (refusal) throw new DeviceError(`${name} refused a batch: ${refusal.message.trim()}`);
+      return result;
+    };
+    try {
+      this.#refusals = [];
+      return await Promise.race([failed, checked()]);
+    } catch (error) {
+      if (error instanceof DeviceError || error instanceof RangeError || error instanceof TypeError) throw error;
+      // A lost device rejects what is under way before it says that it is lost.
+      await Promise.race([failed, new Promise((resolve) => setTimeout(resolve, 100))]);
+      throw new DeviceError(`${name} failed: ${error instanceof Error ? error.message : error}; load the model again`, { cause: error });
+    }
+  }
+}
