@@ -176,7 +176,10 @@ async function prepare(model: GenerationModel, options: GenerateOptions): Promis
         eosTokenIds: config.eosTokenIds,
         warpAll: wantsScores(config),
       });
-      const processors = [...before, ...repetition, ...after, ...[logitsProcessor ?? []].flat(), ...warpers];
+      const rest = [...after, ...[logitsProcessor ?? []].flat(), ...warpers];
+      // A repetition penalty alone is the sampler's: where the device draws tokens, nothing comes to the host for it.
+      const isPenalized = repetition.length > 0 && before.length + rest.length === 0 && promptTokenIds.length === length;
+      const processors = isPenalized ? [] : [...before, ...repetition, ...rest];
       const criteria = [stoppingCriteria ?? []].flat();
       const criterion = (ends: (tokenIds: readonly number[]) => boolean) => criteria.push(ends);
       if (stops !== undefined) criterion((tokenIds) => stops.matches(tokenIds));
@@ -190,6 +193,7 @@ async function prepare(model: GenerationModel, options: GenerateOptions): Promis
         sampling: {
           ...sampler,
           topP: Math.max(sampler.topP, 1e-6),
+          repetitionPenalty: isPenalized ? config.repetitionPenalty : 1,
           seed: BigInt(seed) + BigInt(b * config.numReturnSequences + copy),
           maxTokens: config.maxNewTokens,
         },

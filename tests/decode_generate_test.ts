@@ -1,0 +1,63 @@
+/** `generate`, `stream` and the engine on a device that draws tokens: what comes out is what the host's sampler draws from the same device's logits. */
+import { assert, assertEquals } from "@std/assert";
+import { AutoModelForCausalLM, type CausalLM } from "../api/causal_lm.ts";
+import type { GenerateOptions } from "../api/generate.ts";
+import { TextStreamer } from "../api/text_streamer.ts";
+import type { Backend, DecodeRequest, Executable } from "../engine/backend.ts";
+import { loadHost } from "../wasm/host.ts";
+import { fixturePath } from "./load_model.ts";
+import { drawingOracle, oracleBackend } from "./oracle_backend.ts";
+
+const { sampler } = await loadHost();
+const inputIds = [[5, 9, 33, 12, 90, 7, 8, 64], [0, 0, 11, 9, 33, 12, 90, 22]], attentionMask = [Array(8).fill(1), [0, 0, 1, 1, 1, 1, 1, 1]];
+const sampled = { doSample: true, seed: 11, maxNewTokens: 24, eosTokenId: 3 } as const;
+
+/** A tiny model, and the requests that its device gets. */
+async function load(backend: Backend): Promise<{ model: CausalLM; requests: DecodeRequest[] }> {
+  const requests: DecodeRequest[] = [];
+  const watched: Backend = {
+    ...backend,
+    compile: async (program, options) => {
+      const executable: Executable = await backend.compile(program, options), { decode } = executable;
+      if (decode) executable.decode = (request) => (requests.push(request), decode.call(executable, request));
+      return executable;
+    },
+  };
+  const model = await AutoModelForCausalLM.fromPretrained(fixturePath("tiny_models/base"), { backend: watched, dtype: "float32", maxNumSeqs: 6 });
+  return { model, requests };
+}
+
+/** Ways of generating, and whether the device draws every token of them. */
+const ways: Record<string, [options: Partial<GenerateOptions>, isDrawn: boolean]> = {
+  "greedy": [{ doSample: false, maxNewTokens: 24 }, true],
+  "plain sampling": [{ ...sampled, topK: 0 }, true],
+  "top-k, top-p, min-p and temperature": [{ ...sampled, temperature: 0.7, topK: 40, topP: 0.9, minP: 0.01 }, true],
+  "several answers to each prompt": [{ ...sampled, numReturnSequences: 3, temperature: 1.4 }, true],
+  "a repetition penalty": [{ ...sampled, inputIds: inputIds[0], attentionMask: undefined, repetitionPenalty: 1.3 }, true],
+  "a repetition penalty that counts padding": [{ ...sampled, repetitionPenalty: 1.3 }, false],
+  "no n-gram twice": [{ doSample: false, maxNewTokens: 24, noRepeatNgramSize: 2, repetitionPenalty: 1.1 }, false],
+  "a processor": [{ ...sampled, logitsProcessor: (_: readonly number[], logits: Float32Array) => logits.fill(-9, 0, 40) }, false],
+  "scores and logits": [{ ...sampled, maxNewTokens: 4, returnDictInGenerate: true, outputScores: true, outputLogits: true }, false],
+};
+
+for (const [name, [options, isDrawn]] of Object.entries(ways)) {
+  Deno.test(`a device that draws tokens generates the same: ${name}`, async () => {
+    const { model, requests } = await load(drawingOracle(sampler)), { model: plain } = await load(oracleBackend);
+    const call = { inputIds, attentionMask, ...options }, got = await model.generate(call);
+    assertEquals(got, await plain.generate(call));
+    assertEquals(requests.every(({ sampling }) => !sampling.includes(undefined)), isDrawn);
+    await Promise.all([model.dispose(), plain.dispose()]);
+  });
+}
+
+Deno.test("streams and streamers get each token, and `forward` runs in between", async () => {
+  const { model, requests } = await load(drawingOracle(sampler)), { model: plain } = await load(oracleBackend), prompt = inputIds[0];
+  const options = { inputIds: prompt, ...sampled }, { sequences: [sequence] } = await plain.generate(options), answer = sequence.slice(prompt.length);
+  const tokens: number[] = [];
+  const streamer = new TextStreamer({ decode: (ids) => ids.map((id) => `${id} `).join("") }, { skipPrompt: true });
+  streamer.onFinalizedText = (text) => tokens.push(...text.split(" ").filter(Boolean).map(Number));
+  const [{ logits }] = await Promise.all([model.forward({ inputIds, logitsToKeep: 1 }), model.generate({ ...options, streamer })]);
+  assertEquals([tokens, logits], [answer, (await plain.forward({ inputIds, logitsToKeep: 1 })).logits]);
+  assert(requests.length > 1 && requests.every(({ sampling }) => sampling[0] !== undefined));
+  await Promise.all([model.dispose(), plain.dispose()]);
+});
