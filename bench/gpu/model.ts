@@ -6,7 +6,7 @@
 import type { Batch } from "../../engine/batch.ts";
 import type { SmolLM3Config } from "../../engine/config.ts";
 import { type Format, rowBytes } from "../../engine/formats.ts";
-import type { Program } from "../../engine/program.ts";
+import type { Program, Weight } from "../../engine/program.ts";
 import { RopeTable } from "../../engine/rope.ts";
 import { random, randomConfig, randomWeight } from "../../tests/random_model.ts";
 
@@ -35,10 +35,16 @@ export function formatsOf(program: Program, format: Format): Map<string, Format>
 /**
  * Writes random weights: one random stretch of rows, used again and again at other offsets.
  *
+ * @param sizeOf About the largest value of a matrix.
  * @returns Bytes of the matrices.
  */
-export function writeRandom(program: Program, writeRows: (tensor: string, firstRow: number, bytes: Uint8Array) => void, format: Format): number {
-  const next = random(5), pools = new Map<number, Uint8Array>();
+export function writeRandom(
+  program: Program,
+  writeRows: (tensor: string, firstRow: number, bytes: Uint8Array) => void,
+  format: Format,
+  sizeOf: (weight: Weight) => number = ({ cols }) => 3 / Math.sqrt(cols),
+): number {
+  const next = random(5), pools = new Map<string, Uint8Array>();
   let bytes = 0;
   for (const weight of program.weights) {
     if (weight.rows === 1) {
@@ -47,9 +53,9 @@ export function writeRandom(program: Program, writeRows: (tensor: string, firstR
       }
       continue;
     }
-    const { cols } = weight, stride = rowBytes(format, cols);
-    const pool = pools.get(cols) ?? randomWeight(format, 300, cols, next, 3 / Math.sqrt(cols)).bytes;
-    pools.set(cols, pool);
+    const { cols } = weight, stride = rowBytes(format, cols), size = sizeOf(weight), key = `${cols} ${size}`;
+    const pool = pools.get(key) ?? randomWeight(format, 300, cols, next, size).bytes;
+    pools.set(key, pool);
     for (const part of weight.parts) {
       for (let row = 0; row < part.rows; row += 256) {
         const count = Math.min(256, part.rows - row), first = Math.floor(next() * (300 - count + 1));
