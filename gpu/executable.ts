@@ -18,7 +18,8 @@ import { type Prepared, StepRecorder } from "./step_recorder.ts";
 
 /** Compiled program, weights and KV cache on one device. */
 export class GpuExecutable implements Executable {
-  readonly #gpu: Gpu;
+  /** Where it runs. */
+  readonly gpu: Gpu;
   readonly #calls: DeviceCalls;
   readonly #program: Program;
   readonly #memory: ProgramMemory;
@@ -27,7 +28,7 @@ export class GpuExecutable implements Executable {
   readonly #paths: DecodePaths;
 
   private constructor(gpu: Gpu, program: Program, options: CompileOptions, memory: ProgramMemory) {
-    this.#gpu = gpu;
+    this.gpu = gpu;
     this.#calls = new DeviceCalls(gpu);
     this.#program = program;
     this.#memory = memory;
@@ -107,9 +108,14 @@ export class GpuExecutable implements Executable {
     return this.#calls.guard(() => this.#recorder.prepare(batch));
   }
 
+  /** Uploads a batch of one row and prepares its walk, for a profiler: see {@link PersistentDecode.prepare}. Undefined when there is none. */
+  prepareWalk(batch: Batch, rope: Float32Array): Promise<((pass: GPUComputePassEncoder) => void) | undefined> {
+    return this.#calls.guard(() => typeof this.#walk === "string" ? undefined : this.#walk.prepare(batch, rope));
+  }
+
   /** Uploads the batch, records steps `first .. end` and whatever `more` does, and submits. */
   async #submit(batch: Batch, first: number, end: number, more?: (encoder: GPUCommandEncoder) => void): Promise<void> {
-    const { recorded } = await this.#recorder.prepare(batch), { device } = this.#gpu;
+    const { recorded } = await this.#recorder.prepare(batch), { device } = this.gpu;
     this.#calls.checkOpen("run a batch");
     this.#calls.scoped(() => {
       const encoder = device.createCommandEncoder(), pass = encoder.beginComputePass();
@@ -124,7 +130,7 @@ export class GpuExecutable implements Executable {
     return this.#calls.guard(async () => {
       const found = this.#program.buffers.find(({ name }) => name === buffer);
       if (!found) throw new RangeError(`Cannot read ${buffer}: the program has no such buffer`);
-      const { device } = this.#gpu, bytes = rows * found.cols * 4, own = this.#memory.readback;
+      const { device } = this.gpu, bytes = rows * found.cols * 4, own = this.#memory.readback;
       const readback = bytes <= own.bytes ? own : await Readback.create(device, bytes), encoder = device.createCommandEncoder();
       readback.record(encoder, this.#memory.buffer(found), 0, bytes);
       device.queue.submit([encoder.finish()]);

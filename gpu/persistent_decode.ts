@@ -7,6 +7,7 @@
  * @module
  */
 import type { CompileOptions, DecodeRequest, DecodeResult } from "../engine/backend.ts";
+import type { Batch } from "../engine/batch.ts";
 import type { Program } from "../engine/program.ts";
 import { mostSteps } from "./batch_inputs.ts";
 import type { Gpu } from "./device.ts";
@@ -40,7 +41,7 @@ export class PersistentDecode {
   readonly #buffers: GPUBuffer[] = [];
   /** In the order of the kernel's bindings. */
   readonly #resources: readonly GPUBuffer[];
-  readonly #ready = new Map<Kernel, Ready>();
+  readonly #made = new Map<Kernel, Ready>();
 
   private constructor(gpu: Gpu, calls: DeviceCalls, program: Program, options: CompileOptions, memory: ProgramMemory, plan: Walk) {
     [this.#gpu, this.#calls, this.#memory, this.#kernels] = [gpu, calls, memory, plan.kernels];
@@ -78,36 +79,22 @@ export class PersistentDecode {
   }
 
   /**
-   * Makes the tokens of a request of one row. Its kernels take seconds to compile: each does when a context is first long enough for it.
+   * Makes the tokens of a request of one row.
    *
    * @returns Undefined when not all workgroups were resident: nothing that was made means anything then, and nothing that the walk makes later would.
    */
   async decode({ batch, sampling: [row], steps, rope }: DecodeRequest): Promise<DecodeResult | undefined> {
-    const { near, middle, far } = this.#kernels, { sampler, readback } = this.#memory, { device, workgroups } = this.#gpu;
-    const position = batch.contextLengths[0] - 1, isGreedy = row!.temperature === 0 && row!.penalties === undefined;
-    const walk = await this.#prepare(position < middlePosition ? near : position < farPosition ? middle : far, this.#resources);
-    const { state, made, angles, blockTable } = this.#own, feeding = isGreedy ? undefined : await this.#prepare(feed, [sampler.last, state]);
+    const { sampler, readback } = this.#memory, { device } = this.#gpu, { state, made } = this.#own;
+    const isGreedy = row!.temperature === 0 && row!.penalties === undefined, feeding = isGreedy ? undefined : await this.#ready(feed, [sampler.last, state]);
     if (feeding) await sampler.prepare([row], steps);
-    this.#calls.checkOpen("run a batch");
-    const bytes = steps * 4;
+    const walk = await this.prepare(batch, rope), bytes = steps * 4;
     this.#calls.scoped(() => {
-      const put = (buffer: GPUBuffer, data: Uint32Array | Float32Array, offset = 0) =>
-        device.queue.writeBuffer(buffer, offset, data as Uint32Array<ArrayBuffer>);
-      put(state, Uint32Array.of(batch.tokens[0], position, 0, 0));
-      put(angles, batch.rope);
-      put(angles, rope, batch.rope.byteLength);
-      put(blockTable, batch.blockTables.subarray(0, blockTable.size / 4));
       const encoder = device.createCommandEncoder(), pass = encoder.beginComputePass();
-      const run = ({ pipeline, group }: Ready, grid: number) => {
-        pass.setPipeline(pipeline);
-        pass.setBindGroup(0, group);
-        pass.dispatchWorkgroups(grid);
-      };
       for (let step = 0; step < steps; step++) {
-        run(walk, workgroups);
+        walk(pass);
         if (!feeding) continue;
         sampler.record(pass);
-        run(feeding, 1);
+        run(pass, feeding, 1);
       }
       pass.end();
       readback.record(encoder, state, 0, 16);
@@ -118,17 +105,45 @@ export class PersistentDecode {
     return words[3] === 0 ? { tokens: words.subarray(4), logits: new Float32Array() } : undefined;
   }
 
-  async #prepare(kernel: Kernel, resources: readonly GPUBuffer[]): Promise<Ready> {
-    const found = this.#ready.get(kernel);
+  /**
+   * Uploads where a sequence stands. Kernels take seconds to compile: each does when a context is first long enough for it.
+   *
+   * @param rope Rotations of the positions after the batch's.
+   * @returns Records the walk of a token; the next time, of the token after it.
+   */
+  async prepare(batch: Batch, rope: Float32Array): Promise<(pass: GPUComputePassEncoder) => void> {
+    const { near, middle, far } = this.#kernels, { device, workgroups } = this.#gpu, position = batch.contextLengths[0] - 1;
+    const walk = await this.#ready(position < middlePosition ? near : position < farPosition ? middle : far, this.#resources);
+    this.#calls.checkOpen("run a batch");
+    const { state, angles, blockTable } = this.#own;
+    this.#calls.scoped(() => {
+      const put = (buffer: GPUBuffer, data: Uint32Array | Float32Array, offset = 0) =>
+        device.queue.writeBuffer(buffer, offset, data as Uint32Array<ArrayBuffer>);
+      put(state, Uint32Array.of(batch.tokens[0], position, 0, 0));
+      put(angles, batch.rope);
+      put(angles, rope, batch.rope.byteLength);
+      put(blockTable, batch.blockTables.subarray(0, blockTable.size / 4));
+    });
+    return (pass) => run(pass, walk, workgroups);
+  }
+
+  async #ready(kernel: Kernel, resources: readonly GPUBuffer[]): Promise<Ready> {
+    const found = this.#made.get(kernel);
     if (found) return found;
     const { pipeline, layout } = await this.#gpu.pipelines.get(kernel);
     this.#calls.checkOpen("run a batch");
     const ready = { pipeline, group: this.#calls.scoped(() => bind(this.#gpu.device, layout, resources, kernel.name)) };
-    this.#ready.set(kernel, ready);
+    this.#made.set(kernel, ready);
     return ready;
   }
 
   destroy(): void {
     for (const buffer of this.#buffers) buffer.destroy();
   }
+}
+
+function run(pass: GPUComputePassEncoder, { pipeline, group }: Ready, grid: number): void {
+  pass.setPipeline(pipeline);
+  pass.setBindGroup(0, group);
+  pass.dispatchWorkgroups(grid);
 }
