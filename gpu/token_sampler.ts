@@ -5,16 +5,26 @@
  */
 import type { RowSampling } from "../engine/backend.ts";
 import type { Gpu } from "./device.ts";
-import type { CompiledKernel, Kernel } from "./pipelines.ts";
+import type { Kernel } from "./pipelines.ts";
+import { bind } from "./step_recorder.ts";
 
 /** Words of a row's settings, struct `Row` of sample_row.wgsl. */
 const rowWords = 19;
+/** Buckets of almost equal weights, 32 in a factor of e (sample_weight.wgsl). */
+const buckets = 2048;
+/** Shape of the workgroups of sample_buckets.wgsl: threads, and groups of four logits that each looks at. */
+const sliceThreads = 256, sliceTurns = 2;
+/** In sample_row.wgsl, how a row becomes a token. */
+const kinds = { none: 0, greedy: 1, drawn: 2 };
 
 /** One dispatch of a step. */
 interface Ready {
   readonly pipeline: GPUComputePipeline;
   readonly group: GPUBindGroup;
 }
+
+/** It, over so many workgroups. */
+type Dispatched = readonly [ready: Ready, x: number, y: number];
 
 /** The sampler of one program's logits. */
 export class TokenSampler {
@@ -26,13 +36,16 @@ export class TokenSampler {
   readonly #vocabSize: number;
   readonly #logits: GPUBuffer;
   readonly #rows: GPUBuffer;
-  #maximum?: Ready;
-  /** Rows of the request. */
-  #outputs = 0;
+  /** `[outputs, buckets]` sums of each row's weights. */
+  readonly #tallies: GPUBuffer;
+  readonly #factors: GPUBuffer;
+  readonly #ready = new Map<string, Ready>();
+  /** Dispatches of each step of the request. */
+  #step: readonly Dispatched[] = [];
 
   /** Bytes of device memory; penalties take more. */
   static bytes(_vocabSize: number, maxOutputs: number, maxSteps: number): number {
-    return maxOutputs * 4 * (rowWords + 1 + maxSteps);
+    return maxOutputs * 4 * (rowWords + 1 + maxSteps + 2 * buckets) + 8 * buckets;
   }
 
   /** @param logits `[maxOutputs, vocabSize]` f32; row i is output i. Penalties change it. */
@@ -43,6 +56,9 @@ export class TokenSampler {
     this.made = storage("made tokens", maxSteps * maxOutputs * 4);
     this.last = storage("last tokens", maxOutputs * 4);
     this.#rows = storage("sampled rows", maxOutputs * rowWords * 4);
+    this.#tallies = storage("sampled buckets", maxOutputs * buckets * 8);
+    this.#factors = storage("bucket factors", buckets * 8);
+    gpu.device.queue.writeBuffer(this.#factors, 0, bucketFactors());
   }
 
   /**
@@ -52,36 +68,82 @@ export class TokenSampler {
    * @param steps Most calls of {@link TokenSampler.record} until the next request.
    */
   async prepare(sampling: readonly (RowSampling | undefined)[], _steps: number): Promise<void> {
-    this.#outputs = sampling.length;
-    this.#maximum ??= this.#bind(await this.#compile("sample_maximum", "rwww"), [this.#logits, this.#rows, this.made, this.last]);
-    const words = new Uint32Array(sampling.length * rowWords);
-    sampling.forEach((row, i) => words.set([row ? 1 : 0, i, sampling.length], i * rowWords));
+    const outputs = sampling.length, words = new Uint32Array(outputs * rowWords), rows = [this.#rows, this.made, this.last], threads = this.#threads;
+    sampling.forEach((row, i) => words.set(rowSettings(row, i, outputs, this.#vocabSize), i * rowWords));
+    const step: Dispatched[] = [[await this.#compile("sample_maximum", ["sample_row", "sample_made"], "rwww", rows, { threads }), outputs, 1]];
+    if (sampling.some((row) => row && row.temperature > 0)) {
+      const parts = ["sample_row", "sample_weight", "sample_tally"], constants = { threads: sliceThreads, turns: sliceTurns, cells: buckets };
+      const slices = Math.ceil(this.#vocabSize / (4 * sliceThreads * sliceTurns));
+      step.push([await this.#compile("sample_buckets", parts, "rrw", [this.#rows, this.#tallies], constants), slices, outputs]);
+      const all = [...parts, "sample_made", "sample_wide", "sample_philox", "sample_scan", "sample_visit", "sample_narrow", "sample_descend"];
+      step.push([await this.#compile("sample_draw", all, "rwwwwr", [...rows, this.#tallies, this.#factors], { cells: threads }), outputs, 1]);
+    }
     this.#gpu.device.queue.writeBuffer(this.#rows, 0, words);
+    this.#step = step;
   }
 
   /** Records the drawing of one token of each row into an open pass; each call the next step's. */
   record(pass: GPUComputePassEncoder): void {
-    const { pipeline, group } = this.#maximum!;
-    pass.setPipeline(pipeline);
-    pass.setBindGroup(0, group);
-    pass.dispatchWorkgroups(this.#outputs);
+    for (const [{ pipeline, group }, x, y] of this.#step) {
+      pass.setPipeline(pipeline);
+      pass.setBindGroup(0, group);
+      pass.dispatchWorkgroups(x, y);
+    }
   }
 
   /** Frees its memory. */
   destroy(): void {
-    for (const buffer of [this.made, this.last, this.#rows]) buffer.destroy();
+    for (const buffer of [this.made, this.last, this.#rows, this.#tallies, this.#factors]) buffer.destroy();
   }
 
-  #compile(name: string, access: string): Promise<CompiledKernel> {
-    const { limits: { maxComputeInvocationsPerWorkgroup, maxComputeWorkgroupSizeX }, pipelines } = this.#gpu;
-    const threads = Math.min(1024, maxComputeInvocationsPerWorkgroup, maxComputeWorkgroupSizeX);
-    const parts = [name, "sample_row", "sample_made", this.#vocabSize % 4 === 0 ? "sample_logits_4" : "sample_logits_1"];
-    const kernel: Kernel = { name, parts, access, constants: { vocab: this.#vocabSize, threads } };
-    return pipelines.get(kernel);
+  /** Threads of the workgroups that take a row each. */
+  get #threads(): number {
+    const { maxComputeInvocationsPerWorkgroup, maxComputeWorkgroupSizeX, maxComputeWorkgroupStorageSize } = this.#gpu.limits;
+    // sample_draw.wgsl keeps 5 words a thread.
+    const most = Math.min(1024, maxComputeInvocationsPerWorkgroup, maxComputeWorkgroupSizeX, (maxComputeWorkgroupStorageSize - 512) / 20);
+    return 2 ** Math.floor(Math.log2(most));
   }
 
-  #bind({ pipeline, layout }: CompiledKernel, buffers: readonly GPUBuffer[]): Ready {
-    const entries = buffers.map((buffer, binding) => ({ binding, resource: { buffer } }));
-    return { pipeline, group: this.#gpu.device.createBindGroup({ layout, entries }) };
+  async #compile(
+    name: string,
+    more: readonly string[],
+    access: string,
+    buffers: readonly GPUBuffer[],
+    constants: Record<string, number>,
+  ): Promise<Ready> {
+    const found = this.#ready.get(name);
+    if (found) return found;
+    const parts = [name, this.#vocabSize % 4 === 0 ? "sample_logits_4" : "sample_logits_1", ...more];
+    const kernel: Kernel = { name, parts, access, constants: { ...constants, vocab: this.#vocabSize } };
+    const { pipeline, layout } = await this.#gpu.pipelines.get(kernel);
+    const ready = { pipeline, group: bind(this.#gpu.device, layout, [this.#logits, ...buffers], name) };
+    this.#ready.set(name, ready);
+    return ready;
   }
+}
+
+/** Words of struct `Row`. */
+function rowSettings(row: RowSampling | undefined, output: number, outputs: number, vocabSize: number): Uint32Array {
+  const words = new Uint32Array(rowWords), floats = new Float32Array(words.buffer);
+  words.set([kinds.none, output, outputs]);
+  if (!row) return words;
+  const { temperature, topK, topP, minP, seed, position } = row, key = BigInt.asUintN(64, seed);
+  words[0] = temperature === 0 ? kinds.greedy : kinds.drawn;
+  words[3] = topK < vocabSize ? topK : 0;
+  words[4] = topP < 1 ? Math.min(Math.floor(topP * 2 ** 32), 2 ** 32 - 2) : 2 ** 32 - 1;
+  // The host's weights are f32: what rounds to minP stays.
+  floats[5] = minP > 0 ? Math.log(minP) - 2 ** -25 : -3e38;
+  floats[6] = Math.min(Math.max(1 / temperature, 2 ** -126), 3.4028234663852886e38);
+  words.set([Number(key & 0xffff_ffffn), Number(key >> 32n), position, Math.floor(position / 2 ** 32)], 7);
+  return words;
+}
+
+/** For each bucket, x and y with `e^(-bucket / 32) * 2^20 = x / 2^y`, x of 32 bits; 0 where nothing of it counts. */
+function bucketFactors(): Uint32Array<ArrayBuffer> {
+  const words = new Uint32Array(2 * buckets);
+  for (let bucket = 0; bucket < buckets; bucket++) {
+    const weight = Math.exp(-bucket / 32), exponent = Math.floor(Math.log2(weight)), shift = 11 - exponent;
+    words.set(shift < 64 ? [Math.min(Math.round(weight * 2 ** (31 - exponent)), 2 ** 32 - 1), shift] : [0, 32], 2 * bucket);
+  }
+  return words;
 }

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import { noToken, type RowSampling } from "../engine/backend.ts";
 import { type Gpu, requestGpu } from "../gpu/device.ts";
 import { Readback } from "../gpu/readback.ts";
@@ -62,5 +62,88 @@ for (const vocabSize of [1, 5, 64, 4096, 4097, 49152, 128256]) {
     const bad = [some.map((x, i) => i === vocabSize - 1 ? NaN : x), some.map(() => -inf), some];
     const made = await drawOnGpu([join([...rows, ...bad])], [...rows.map(() => greedy), greedy, greedy, undefined]);
     assertEquals([...made[0]], [...want, noToken, noToken, noToken]);
+  });
+}
+
+/** The number that a row draws with: the upper 24 bits of the first word of Philox4x32-10. */
+function uniformOf({ seed, position }: RowSampling): number {
+  const low = (x: bigint) => BigInt.asUintN(32, x), key = BigInt.asUintN(64, seed);
+  let counter = [low(BigInt(position)), BigInt(position) >> 32n, 0n, 0n], [a, b] = [low(key), key >> 32n];
+  for (let round = 0; round < 10; round++) {
+    const x = 0xd2511f53n * counter[0], y = 0xcd9e8d57n * counter[2];
+    counter = [(y >> 32n) ^ counter[1] ^ a, low(y), (x >> 32n) ^ counter[3] ^ b, low(x)];
+    [a, b] = [low(a + 0x9e3779b9n), low(b + 0xbb67ae85n)];
+  }
+  return Number(counter[0] >> 8n) / 2 ** 24;
+}
+
+/** A token that is not the host's must be its neighbour in the host's distribution, with the draw on the boundary between the two. */
+function assertDrawn(logits: Float32Array, row: RowSampling, token: number, what: string): void {
+  const [{ tokenId }] = host.sample(logits, [row]);
+  if (token === tokenId) return;
+  const u = uniformOf(row);
+  let before = 0;
+  const found = host.distribution(logits, row).find(({ tokenId, probability }) => (before += probability, tokenId === token));
+  const distance = found === undefined ? Infinity : Math.max(before - found.probability - u, u - before);
+  assert(distance < 1e-6, `${what}: drew ${token} where the host draws ${tokenId}; the draw ${u} is ${distance} off`);
+}
+
+/** Draws rows side by side, in one step. */
+async function checkDraws(rows: readonly { logits: Float32Array; row: RowSampling; what: string }[], on?: Gpu): Promise<void> {
+  const [made] = await drawOnGpu([join(rows.map(({ logits }) => logits))], rows.map(({ row }) => row), on);
+  rows.forEach(({ logits, row, what }, i) => assertDrawn(logits, row, made[i], what));
+}
+
+/** Rows of logits of every kind. */
+function kindsOfLogits(vocabSize: number): Record<string, Float32Array> {
+  const some = noise(vocabSize, vocabSize), inf = Infinity;
+  return {
+    "bell-shaped": some,
+    "wide": some.map((x) => 10 * x),
+    "narrow": some.map((x) => x / 1000),
+    "peaked": some.map((x, i) => i === vocabSize >> 1 ? 30 : x),
+    "all equal": some.map(() => -1.25),
+    "two values": some.map((_, i) => i % 3 ? 1 : 2),
+    "quantised": some.map((x) => Math.round(2 * x) / 2),
+    "masked": some.map((x, i) => i % 5 ? -inf : x),
+    "one of all": some.map((_, i) => i === vocabSize - 1 ? -3e38 : -inf),
+    "infinite": some.map((x, i) => i % 7 === 3 ? inf : i % 7 === 4 ? -inf : x),
+    "zeros of both signs": some.map((_, i) => i % 2 ? 0 : -0),
+    "huge": some.map((x) => 1e30 * x),
+  };
+}
+
+/** Settings of every kind. */
+const settings: Partial<RowSampling>[] = [
+  {},
+  { temperature: 0.6 },
+  { temperature: 2.5 },
+  { temperature: 100 },
+  { temperature: 1e-6 },
+  { temperature: 1e-300 },
+  { topK: 1 },
+  { topK: 50 },
+  { topK: 50, topP: 0.9 },
+  { topK: 3000, topP: 0.99 },
+  { topK: 20, topP: 0.8, minP: 0.05, temperature: 0.7 },
+  { topP: 0.95 },
+  { topP: 0.5, temperature: 1.5 },
+  { topP: 1e-6 },
+  { topP: 0 },
+  { minP: 0.05 },
+  { minP: 1 },
+  { minP: 1e-9, topP: 0.999 },
+  { minP: 0.02, topP: 0.6, temperature: 3 },
+];
+
+for (const vocabSize of [1, 5, 1000, 4097, 49152]) {
+  gpuTest(`gpu sampler: draws from ${vocabSize} logits as the host does`, async () => {
+    for (const [kind, logits] of Object.entries(kindsOfLogits(vocabSize))) {
+      const rows = settings.map((more, i) => {
+        const row = { ...greedy, temperature: 1, seed: BigInt(vocabSize * 1000 + i) << 29n, position: 77 * i, ...more };
+        return { logits, row, what: `${kind}, ${JSON.stringify(more)}` };
+      });
+      await checkDraws(rows);
+    }
   });
 }
