@@ -5,7 +5,7 @@
  */
 import type { Batch } from "../../engine/batch.ts";
 import type { SmolLM3Config } from "../../engine/config.ts";
-import { type Format, rowBytes } from "../../engine/formats.ts";
+import { type Format, rowBytes, storageTypes } from "../../engine/formats.ts";
 import type { Program, Weight } from "../../engine/program.ts";
 import { RopeTable } from "../../engine/rope.ts";
 import { random, randomConfig, randomWeight } from "../../tests/random_model.ts";
@@ -54,7 +54,7 @@ export function writeRandom(
       continue;
     }
     const { cols } = weight, stride = rowBytes(format, cols), size = sizeOf(weight), key = `${cols} ${size}`;
-    const pool = pools.get(key) ?? randomWeight(format, 300, cols, next, size).bytes;
+    const pool = pools.get(key) ?? balanced(format, randomWeight(format, 300, cols, next, size).bytes);
     pools.set(key, pool);
     for (const part of weight.parts) {
       for (let row = 0; row < part.rows; row += 256) {
@@ -64,6 +64,13 @@ export function writeRandom(
       }
     }
   }
+  return bytes;
+}
+
+/** Four bits go from -8 to 7: with every other block's scale below 0 the mean is 0, and no token wins over all others. The scale comes first. */
+function balanced(format: Format, bytes: Uint8Array): Uint8Array {
+  const [, blockBytes] = storageTypes[format];
+  if (format === "q4_0" || format === "q8_0") { for (let at = 1; at < bytes.length; at += 2 * blockBytes) bytes[at] ^= 0x80; }
   return bytes;
 }
 
