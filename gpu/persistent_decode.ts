@@ -117,8 +117,9 @@ export class PersistentDecode {
     this.#calls.checkOpen("run a batch");
     const { state, angles, blockTable } = this.#own;
     this.#calls.scoped(() => {
-      const put = (buffer: GPUBuffer, data: Uint32Array | Float32Array, offset = 0) =>
-        device.queue.writeBuffer(buffer, offset, data as Uint32Array<ArrayBuffer>);
+      const put = (buffer: GPUBuffer, data: Uint32Array | Float32Array, offset = 0) => {
+        if (data.length > 0) device.queue.writeBuffer(buffer, offset, data as Uint32Array<ArrayBuffer>); // an empty array aborts Deno
+      };
       put(state, Uint32Array.of(batch.tokens[0], position, 0, 0));
       put(angles, batch.rope);
       put(angles, rope, batch.rope.byteLength);
