@@ -6,6 +6,7 @@
 import { type CompiledModel, loadModel, type LoadOptions } from "../api/load_model.ts";
 import { rowBytes } from "../engine/formats.ts";
 import { programTensors } from "../engine/loader/plan_weights.ts";
+import { describeProfile, StepProfiler, type TestProfile } from "./bench_profile.ts";
 import { BenchRunner, type BenchTest, statistics, testName } from "./bench_runs.ts";
 import { commonFlags, describeFlags, parseFlags, type Values } from "./flags.ts";
 import { loadOptions } from "./load.ts";
@@ -24,7 +25,7 @@ const flags = {
   ...commonFlags,
 } as const;
 
-const help = `smolder bench [SOURCE] [FLAGS]: tokens a second, of the model alone
+const help = `smolder bench [SOURCE] [FLAGS]: tokens a second, of the model alone; on a GPU also the time of each kernel of a step
 
 ${describeFlags(flags)}
 
@@ -46,6 +47,8 @@ interface BenchResult {
   readonly tokensPerSecond: number;
   readonly tokensPerSecondDeviation: number;
   readonly samplesTokensPerSecond: readonly number[];
+  /** Where the time of a step goes; only of devices that tell. */
+  readonly profile?: TestProfile;
 }
 
 /** @returns Exit status. */
@@ -77,14 +80,19 @@ export async function bench(args: readonly string[]): Promise<number> {
         writeError(`${model.backend.device}: ${model.deviceReason}\n`);
       }
       try {
-        const runner = new BenchRunner(model);
+        const runner = new BenchRunner(model), profiler = await StepProfiler.create(model, runner), profiled: BenchResult[] = [];
         for (const test of tests) {
           status.show(`${testName(test)}, ${count} threads`);
-          const result = resultOf(name, model, test, await runner.measure(test, values.repetitions ?? 5, interrupt.signal));
+          const samples = await runner.measure(test, values.repetitions ?? 5, interrupt.signal);
+          const result = resultOf(name, model, test, samples, typeof profiler === "string" ? undefined : await profiler.profile(test));
           status.clear();
           results.push(result);
+          profiled.push(result);
           if (!values.json) writeOut(describe(result) + "\n");
         }
+        if (values.json || model.backend.device !== "webgpu") continue;
+        if (typeof profiler === "string") writeOut(`\nNo times of single kernels: ${profiler}\n`);
+        for (const { test, profile } of profiled) if (profile) writeOut(describeProfile(test, profile));
       } finally {
         model.executable.close();
       }
@@ -116,7 +124,13 @@ async function load(
   return { name: `random ${random} ${format}`, model: await loadRandomModel(random, format, options) };
 }
 
-function resultOf(name: string, { program, backend, compileOptions }: CompiledModel, test: BenchTest, samples: readonly number[]): BenchResult {
+function resultOf(
+  name: string,
+  { program, backend, compileOptions }: CompiledModel,
+  test: BenchTest,
+  samples: readonly number[],
+  profile?: TestProfile,
+): BenchResult {
   const { mean, deviation } = statistics(samples), tensors = programTensors(program);
   return {
     model: name,
@@ -131,6 +145,7 @@ function resultOf(name: string, { program, backend, compileOptions }: CompiledMo
     tokensPerSecond: mean,
     tokensPerSecondDeviation: deviation,
     samplesTokensPerSecond: samples,
+    profile,
   };
 }
 

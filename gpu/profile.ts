@@ -8,30 +8,21 @@
  */
 import { DeviceError } from "../engine/backend.ts";
 import type { Batch } from "../engine/batch.ts";
-import { attentionWork, type Counts } from "./batch_inputs.ts";
+import { attentionWork } from "./batch_inputs.ts";
 import type { Gpu } from "./device.ts";
-import type { Dispatch, Grid } from "./dispatch.ts";
+import type { GpuExecutable } from "./executable.ts";
 import { Readback } from "./readback.ts";
-
-/** A dispatch that can be recorded at any time, and what it must do at least. */
-export interface Timed {
-  /** Dispatches of the same name are one row. */
-  readonly kernel: string;
-  /** Everything that it must read or write, once. */
-  readonly bytes: number;
-  /** Multiplications and additions; 0 where they do not count. */
-  readonly operations: number;
-  record(pass: GPUComputePassEncoder): void;
-}
 
 /** Dispatches of one name. */
 export interface ProfileRow {
+  /** What it belongs to and its kernel, as in `mlp.down linear_int8_rows`; those of all layers have one name. */
   readonly kernel: string;
   readonly count: number;
   /** Of all of them, microseconds. */
   readonly timeUs: number;
-  /** Of all of them. */
+  /** Everything that all of them must read or write, once. */
   readonly bytes: number;
+  /** Multiplications and additions; 0 where they do not count. */
   readonly operations: number;
 }
 
@@ -43,49 +34,36 @@ export interface Profile {
   readonly stepUs: number;
 }
 
+/** Records dispatches. */
+type Recording = (pass: GPUComputePassEncoder) => void;
+
 /** Work that goes before what is measured. */
 const warmUpUs = 60_000;
 const repetitions = 5;
 /** Queries of a set. */
 const mostQueries = 4096;
-/** Bytes that the read of {@link measureBandwidth} goes through: more than caches hold. */
+/** Bytes that {@link measureBandwidth} reads: more than caches hold. */
 const readBytes = 512 << 20;
 
-/** A dispatch with everything made. */
-export interface Ready {
-  readonly dispatch: Dispatch;
-  readonly pipeline: GPUComputePipeline;
-  readonly group: GPUBindGroup;
-  readonly grid: NonNullable<Grid>;
-}
-
-/** The dispatches of a batch as they are timed. Those of all layers have one name. */
-export function timed(ready: readonly Ready[], batch: Batch, counts: Counts): Timed[] {
-  const work = { ...counts, ...attentionWork(batch) };
-  return ready.map(({ dispatch, pipeline, group, grid }) => ({
-    kernel: dispatch.label.replace(/^\d+\./, ""),
-    ...dispatch.cost?.(work) ?? { bytes: 0, operations: 0 },
-    record(pass) {
-      pass.setPipeline(pipeline);
-      pass.setBindGroup(0, group);
-      pass.dispatchWorkgroups(...grid);
-    },
-  }));
-}
-
 /**
- * Times a step; it is run some dozens of times.
+ * Times a batch dispatch by dispatch; it is computed some dozens of times.
  *
  * @throws {DeviceError} when the device has no timestamps.
  */
-export async function profileStep(gpu: Gpu, step: readonly Timed[]): Promise<Profile> {
-  const whole = (pass: GPUComputePassEncoder) => step.forEach((timed) => timed.record(pass));
-  const [once] = await timePasses(gpu, [whole]), before = Math.min(1000, Math.ceil(warmUpUs / Math.max(1, once)));
-  const passes = [whole, ...step.map((timed) => (pass: GPUComputePassEncoder) => timed.record(pass))], runs: number[][] = [];
-  for (let run = 0; run < repetitions; run++) runs.push(await timePasses(gpu, passes, (pass) => repeat(before, () => whole(pass))));
-  const medians = passes.map((_, i) => median(runs.map((times) => times[i])));
-  const rows = new Map<string, ProfileRow>();
-  step.forEach(({ kernel, bytes, operations }, i) => {
+export async function profileBatch(executable: GpuExecutable, batch: Batch): Promise<Profile> {
+  const { counts, recorded } = await executable.prepare(batch), work = { ...counts, ...attentionWork(batch) }, { gpu } = executable;
+  const each = recorded.map(({ pipeline, group, grid }): Recording => (pass) => {
+    pass.setPipeline(pipeline);
+    pass.setBindGroup(0, group);
+    pass.dispatchWorkgroups(...grid);
+  });
+  const whole: Recording = (pass) => each.forEach((record) => record(pass)), passes = [whole, ...each];
+  const before = repeated(whole, warmUps(await timePasses(gpu, [whole])));
+  const runs: number[][] = [];
+  for (let run = 0; run < repetitions; run++) runs.push(await timePasses(gpu, passes, before));
+  const medians = passes.map((_, i) => median(runs.map((times) => times[i]))), rows = new Map<string, ProfileRow>();
+  recorded.forEach(({ dispatch }, i) => {
+    const kernel = dispatch.label.replace(/^\d+\./, ""), { bytes = 0, operations = 0 } = dispatch.cost?.(work) ?? {};
     const row = rows.get(kernel) ?? { kernel, count: 0, timeUs: 0, bytes: 0, operations: 0 };
     rows.set(kernel, {
       kernel,
@@ -99,28 +77,50 @@ export async function profileStep(gpu: Gpu, step: readonly Timed[]): Promise<Pro
 }
 
 /**
+ * Times the persistent walk of a token: one row, which has to move what all dispatches of the batch have to.
+ *
+ * @param batch One row, its block table with room for `steps` tokens, at most 64: most of them warm up.
+ * @param rope `[steps - 1, headDim]` rotations of the positions after the batch's.
+ * @returns Undefined when the walk does not take this model or device.
+ */
+export async function profileWalk(executable: GpuExecutable, batch: Batch, rope: Float32Array): Promise<Profile | undefined> {
+  const { counts, recorded } = await executable.prepare(batch), work = { ...counts, ...attentionWork(batch) }, times: number[] = [];
+  const costs = recorded.map(({ dispatch }) => dispatch.cost?.(work) ?? { bytes: 0, operations: 0 });
+  const steps = 1 + rope.length / batch.rope.length, timed = Math.min(8, steps);
+  for (let run = 0; run < repetitions; run++) {
+    const walk = await executable.prepareWalk(batch, rope);
+    if (!walk) return undefined;
+    const [timeUs] = await timePasses(executable.gpu, [repeated(walk, timed)], repeated(walk, steps - timed));
+    times.push(timeUs / timed);
+  }
+  const stepUs = median(times), sum = (of: (cost: (typeof costs)[number]) => number) => costs.reduce((total, cost) => total + of(cost), 0);
+  return {
+    rows: [{ kernel: "persistent", count: 1, timeUs: stepUs, bytes: sum(({ bytes }) => bytes), operations: sum(({ operations }) => operations) }],
+    stepUs,
+  };
+}
+
+/**
  * What the memory gives a kernel that only reads: the floor that dispatches are held against.
  *
  * @returns Bytes a second.
  * @throws {DeviceError} when the device has no timestamps, or no memory left for the buffer that is read.
  */
 export async function measureBandwidth(gpu: Gpu): Promise<number> {
-  const { device, pipelines } = gpu, size = Math.min(readBytes, gpu.bindingBytes, gpu.limits.maxBufferSize);
+  const { device, pipelines } = gpu, size = Math.min(readBytes, gpu.bindingBytes, gpu.limits.maxBufferSize), usage = GPUBufferUsage.STORAGE;
   const { pipeline, layout } = await pipelines.get({ name: "read_memory", parts: ["read_memory"], access: "rw", constants: {} });
   device.pushErrorScope("out-of-memory");
-  const source = device.createBuffer({ label: "read_memory", size, usage: GPUBufferUsage.STORAGE }),
-    sums = device.createBuffer({ size: 16, usage: GPUBufferUsage.STORAGE });
+  const source = device.createBuffer({ label: "read_memory", size, usage }), sums = device.createBuffer({ size: 16, usage });
   const error = await device.popErrorScope();
-  if (error) throw new DeviceError(`Cannot measure the memory of ${gpu.name}: ${error.message.trim()}; profile a smaller model or context`);
   try {
+    if (error) throw new DeviceError(`Cannot measure the memory of ${gpu.name}: ${error.message.trim()}; profile a smaller model or context`);
     const entries = [source, sums].map((buffer, binding) => ({ binding, resource: { buffer } })), group = device.createBindGroup({ layout, entries });
-    const read = (pass: GPUComputePassEncoder) => {
+    const read: Recording = (pass) => {
       pass.setPipeline(pipeline);
       pass.setBindGroup(0, group);
       pass.dispatchWorkgroups(Math.min(4096, Math.ceil(size / 4096)));
     };
-    const [once] = await timePasses(gpu, [read]);
-    const times = await timePasses(gpu, Array(7).fill(read), (pass) => repeat(Math.min(1000, Math.ceil(warmUpUs / Math.max(1, once))), () => read(pass)));
+    const times = await timePasses(gpu, Array(repetitions).fill(read), repeated(read, warmUps(await timePasses(gpu, [read]))));
     return size / Math.min(...times) * 1e6;
   } finally {
     source.destroy();
@@ -128,12 +128,11 @@ export async function measureBandwidth(gpu: Gpu): Promise<number> {
   }
 }
 
-/** @returns GPU time of each pass, microseconds; `before` is not timed and in the same submit. */
-async function timePasses(
-  gpu: Gpu,
-  passes: readonly ((pass: GPUComputePassEncoder) => void)[],
-  before?: (pass: GPUComputePassEncoder) => void,
-): Promise<number[]> {
+/**
+ * @param before Is not timed, and in the same submit.
+ * @returns GPU time of each pass, microseconds.
+ */
+async function timePasses(gpu: Gpu, passes: readonly Recording[], before: Recording = () => {}): Promise<number[]> {
   if (!gpu.timestamps) throw new DeviceError(`Cannot profile: ${gpu.name} grants no timestamp queries`);
   const { device } = gpu, perSet = mostQueries / 2, bytes = 16 * passes.length;
   const sets = Array.from({ length: Math.ceil(passes.length / perSet) }, () => device.createQuerySet({ type: "timestamp", count: mostQueries }));
@@ -142,25 +141,23 @@ async function timePasses(
   try {
     device.pushErrorScope("validation");
     const encoder = device.createCommandEncoder();
-    if (before) {
-      const pass = encoder.beginComputePass();
-      before(pass);
-      pass.end();
-    }
-    passes.forEach((record, i) => {
-      const at = 2 * (i % perSet);
-      const timestampWrites = { querySet: sets[Math.floor(i / perSet)], beginningOfPassWriteIndex: at, endOfPassWriteIndex: at + 1 };
+    const pass = (record: Recording, timestampWrites?: GPUComputePassTimestampWrites) => {
       const pass = encoder.beginComputePass({ timestampWrites });
       record(pass);
       pass.end();
+    };
+    pass(before);
+    passes.forEach((record, i) => {
+      const at = 2 * (i % perSet);
+      pass(record, { querySet: sets[Math.floor(i / perSet)], beginningOfPassWriteIndex: at, endOfPassWriteIndex: at + 1 });
     });
     sets.forEach((set, i) => encoder.resolveQuerySet(set, 0, 2 * Math.min(perSet, passes.length - i * perSet), resolved, i * mostQueries * 8));
     readback.record(encoder, resolved, 0, bytes);
     device.queue.submit([encoder.finish()]);
-    const error = await device.popErrorScope();
+    const error = await Promise.race([gpu.failed, device.popErrorScope()]);
     if (error) throw new DeviceError(`${gpu.name} refused a profile: ${error.message.trim()}`);
-    const times = new BigUint64Array(await readback.read(bytes));
-    return passes.map((_, i) => Number(times[2 * i + 1] - times[2 * i]) / 1000);
+    const stamps = new BigUint64Array(await readback.read(bytes));
+    return passes.map((_, i) => Number(stamps[2 * i + 1] - stamps[2 * i]) / 1000);
   } finally {
     readback.destroy();
     resolved.destroy();
@@ -168,8 +165,15 @@ async function timePasses(
   }
 }
 
-function repeat(count: number, work: () => void): void {
-  for (let i = 0; i < count; i++) work();
+/** How often work that took so long has to go before, so that clocks are up. */
+function warmUps([timeUs]: readonly number[]): number {
+  return Math.min(1000, Math.ceil(warmUpUs / Math.max(1, timeUs)));
+}
+
+function repeated(record: Recording, count: number): Recording {
+  return (pass) => {
+    for (let i = 0; i < count; i++) record(pass);
+  };
 }
 
 function median(values: readonly number[]): number {
