@@ -60,10 +60,12 @@ export class DeviceCalls {
       this.#refusals = [];
       return await Promise.race([failed, checked()]);
     } catch (error) {
-      if (error instanceof DeviceError || error instanceof RangeError || error instanceof TypeError) throw error;
-      // A lost device rejects what is under way before it says that it is lost.
+      if (error instanceof RangeError || error instanceof TypeError || error instanceof DeviceError && this.#isClosed) throw error;
+      // With a lost device whatever is under way fails, compiling too, before it says that it is lost.
       await Promise.race([failed, new Promise((resolve) => setTimeout(resolve, 100))]);
-      throw new DeviceError(`${name} failed: ${error instanceof Error ? error.message : error}; load the model again`, { cause: error });
+      throw error instanceof DeviceError
+        ? error
+        : new DeviceError(`${name} failed: ${error instanceof Error ? error.message : error}; load the model again`, { cause: error });
     }
   }
 }
