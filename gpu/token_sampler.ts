@@ -5,11 +5,12 @@
  */
 import type { RowSampling } from "../engine/backend.ts";
 import type { Gpu } from "./device.ts";
+import { lowHalf, PenaltyEntries } from "./penalty_entries.ts";
 import type { Kernel } from "./pipelines.ts";
 import { bind } from "./step_recorder.ts";
 
 /** Words of a row's settings, struct `Row` of sample_row.wgsl. */
-const rowWords = 19;
+const rowWords = 21;
 /** Buckets of almost equal weights, 32 in a factor of e (sample_weight.wgsl). */
 const buckets = 2048;
 /** Shape of the workgroups of sample_buckets.wgsl: threads, and groups of four logits that each looks at. */
@@ -39,6 +40,9 @@ export class TokenSampler {
   /** `[outputs, buckets]` sums of each row's weights. */
   readonly #tallies: GPUBuffer;
   readonly #factors: GPUBuffer;
+  readonly #penalties: PenaltyEntries;
+  /** The entries of penalties; grows with what requests ask for. */
+  #entries: GPUBuffer;
   readonly #ready = new Map<string, Ready>();
   /** Dispatches of each step of the request. */
   #step: readonly Dispatched[] = [];
@@ -58,6 +62,8 @@ export class TokenSampler {
     this.#rows = storage("sampled rows", maxOutputs * rowWords * 4);
     this.#tallies = storage("sampled buckets", maxOutputs * buckets * 8);
     this.#factors = storage("bucket factors", buckets * 8);
+    this.#entries = storage("penalties", 16);
+    this.#penalties = new PenaltyEntries(vocabSize);
     gpu.device.queue.writeBuffer(this.#factors, 0, bucketFactors());
   }
 
@@ -67,18 +73,30 @@ export class TokenSampler {
    * @param sampling For each output; undefined: no token is wanted.
    * @param steps Most calls of {@link TokenSampler.record} until the next request.
    */
-  async prepare(sampling: readonly (RowSampling | undefined)[], _steps: number): Promise<void> {
+  async prepare(sampling: readonly (RowSampling | undefined)[], steps: number): Promise<void> {
     const outputs = sampling.length, words = new Uint32Array(outputs * rowWords), rows = [this.#rows, this.made, this.last], threads = this.#threads;
-    sampling.forEach((row, i) => words.set(rowSettings(row, i, outputs, this.#vocabSize), i * rowWords));
-    const step: Dispatched[] = [[await this.#compile("sample_maximum", ["sample_row", "sample_made"], "rwww", rows, { threads }), outputs, 1]];
+    this.#penalties.clear();
+    sampling.forEach((row, i) => {
+      const entries = row?.penalties && this.#penalties.add(row.penalties, steps);
+      words.set(rowSettings(row, i, outputs, this.#vocabSize, entries), i * rowWords);
+    });
+    const step: Dispatched[] = [], { words: entries } = this.#penalties;
+    if (entries.length > 0) {
+      this.#growEntries(entries.byteLength);
+      step.push([await this.#compile("penalize", ["sample_row"], "wwrw", [this.#rows, this.made, this.#entries], { threads }), outputs, 1]);
+    }
+    const logits = this.#vocabSize % 4 === 0 ? "sample_logits_4" : "sample_logits_1", maximum = [logits, "sample_row", "sample_made"];
+    step.push([await this.#compile("sample_maximum", maximum, "rwww", rows, { threads }), outputs, 1]);
     if (sampling.some((row) => row && row.temperature > 0)) {
-      const parts = ["sample_row", "sample_weight", "sample_tally"], constants = { threads: sliceThreads, turns: sliceTurns, cells: buckets };
+      const parts = [logits, "sample_row", "sample_weight", "sample_tally"], constants = { threads: sliceThreads, turns: sliceTurns, cells: buckets };
       const slices = Math.ceil(this.#vocabSize / (4 * sliceThreads * sliceTurns));
       step.push([await this.#compile("sample_buckets", parts, "rrw", [this.#rows, this.#tallies], constants), slices, outputs]);
       const all = [...parts, "sample_made", "sample_wide", "sample_philox", "sample_scan", "sample_visit", "sample_narrow", "sample_descend"];
       step.push([await this.#compile("sample_draw", all, "rwwwwr", [...rows, this.#tallies, this.#factors], { cells: threads }), outputs, 1]);
     }
-    this.#gpu.device.queue.writeBuffer(this.#rows, 0, words);
+    const { queue } = this.#gpu.device;
+    queue.writeBuffer(this.#rows, 0, words);
+    if (entries.length > 0) queue.writeBuffer(this.#entries, 0, entries);
     this.#step = step;
   }
 
@@ -93,15 +111,22 @@ export class TokenSampler {
 
   /** Frees its memory. */
   destroy(): void {
-    for (const buffer of [this.made, this.last, this.#rows, this.#tallies, this.#factors]) buffer.destroy();
+    for (const buffer of [this.made, this.last, this.#rows, this.#tallies, this.#factors, this.#entries]) buffer.destroy();
   }
 
-  /** Threads of the workgroups that take a row each. */
+  /** Threads of the workgroups that take a row each: as many as there may be, but where subgroups are narrow, barriers cost more than threads gain. */
   get #threads(): number {
-    const { maxComputeInvocationsPerWorkgroup, maxComputeWorkgroupSizeX, maxComputeWorkgroupStorageSize } = this.#gpu.limits;
+    const { limits: { maxComputeInvocationsPerWorkgroup, maxComputeWorkgroupSizeX, maxComputeWorkgroupStorageSize }, subgroupSize } = this.#gpu;
     // sample_draw.wgsl keeps 5 words a thread.
-    const most = Math.min(1024, maxComputeInvocationsPerWorkgroup, maxComputeWorkgroupSizeX, (maxComputeWorkgroupStorageSize - 512) / 20);
-    return 2 ** Math.floor(Math.log2(most));
+    const room = (maxComputeWorkgroupStorageSize - 512) / 20;
+    return 2 ** Math.floor(Math.log2(Math.min(1024, 32 * subgroupSize || 1024, maxComputeInvocationsPerWorkgroup, maxComputeWorkgroupSizeX, room)));
+  }
+
+  #growEntries(bytes: number): void {
+    if (bytes <= this.#entries.size) return;
+    this.#entries.destroy();
+    this.#entries = this.#gpu.device.createBuffer({ label: "penalties", size: 2 * bytes, usage: GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST });
+    this.#ready.delete("penalize");
   }
 
   async #compile(
@@ -113,8 +138,7 @@ export class TokenSampler {
   ): Promise<Ready> {
     const found = this.#ready.get(name);
     if (found) return found;
-    const parts = [name, this.#vocabSize % 4 === 0 ? "sample_logits_4" : "sample_logits_1", ...more];
-    const kernel: Kernel = { name, parts, access, constants: { ...constants, vocab: this.#vocabSize } };
+    const kernel: Kernel = { name, parts: [name, ...more], access, constants: { ...constants, vocab: this.#vocabSize } };
     const { pipeline, layout } = await this.#gpu.pipelines.get(kernel);
     const ready = { pipeline, group: bind(this.#gpu.device, layout, [this.#logits, ...buffers], name) };
     this.#ready.set(name, ready);
@@ -123,9 +147,16 @@ export class TokenSampler {
 }
 
 /** Words of struct `Row`. */
-function rowSettings(row: RowSampling | undefined, output: number, outputs: number, vocabSize: number): Uint32Array {
+function rowSettings(
+  row: RowSampling | undefined,
+  output: number,
+  outputs: number,
+  vocabSize: number,
+  entries?: { readonly first: number; readonly count: number },
+): Uint32Array {
   const words = new Uint32Array(rowWords), floats = new Float32Array(words.buffer);
   words.set([kinds.none, output, outputs]);
+  words[13] = entries?.first ?? 2 ** 32 - 1;
   if (!row) return words;
   const { temperature, topK, topP, minP, seed, position } = row, key = BigInt.asUintN(64, seed);
   words[0] = temperature === 0 ? kinds.greedy : kinds.drawn;
@@ -135,6 +166,12 @@ function rowSettings(row: RowSampling | undefined, output: number, outputs: numb
   floats[5] = minP > 0 ? Math.log(minP) - 2 ** -25 : -3e38;
   floats[6] = Math.min(Math.max(1 / temperature, 2 ** -126), 3.4028234663852886e38);
   words.set([Number(key & 0xffff_ffffn), Number(key >> 32n), position, Math.floor(position / 2 ** 32)], 7);
+  if (entries) {
+    const { repetitionPenalty, frequencyPenalty, presencePenalty } = row.penalties!,
+      numbers = [repetitionPenalty, frequencyPenalty + presencePenalty, frequencyPenalty];
+    words[14] = entries.count;
+    floats.set(numbers.flatMap((number) => [number, lowHalf(number)]), 15);
+  }
   return words;
 }
 

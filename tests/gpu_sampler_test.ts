@@ -5,6 +5,7 @@
  */
 import { assert, assertEquals } from "@std/assert";
 import { noToken, type RowSampling } from "../engine/backend.ts";
+import type { PenaltyRow } from "../engine/host.ts";
 import { type Gpu, requestGpu } from "../gpu/device.ts";
 import { Readback } from "../gpu/readback.ts";
 import { TokenSampler } from "../gpu/token_sampler.ts";
@@ -15,8 +16,13 @@ const { sampler: host } = await loadHost(), gpu = hasAdapter ? await requestGpu(
 const greedy: RowSampling = { temperature: 0, topK: 0, topP: 1, minP: 0, seed: 7n, position: 0 };
 
 /** Draws on the device: for each step, logits `[sampling.length, vocabSize]` and the tokens that were made of them. */
-async function drawOnGpu(logits: readonly Float32Array[], sampling: readonly (RowSampling | undefined)[], on: Gpu = gpu): Promise<Uint32Array[]> {
-  const { device } = on, bytes = logits[0].byteLength, usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST;
+async function drawOnGpu(
+  logits: readonly Float32Array[],
+  sampling: readonly (RowSampling | undefined)[],
+  on: Gpu = gpu,
+  penalized: (values: Float32Array) => void = () => {},
+): Promise<Uint32Array[]> {
+  const { device } = on, bytes = logits[0].byteLength, usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST | GPUBufferUsage.COPY_SRC;
   const buffer = device.createBuffer({ size: Math.max(16, Math.ceil(bytes / 16) * 16), usage });
   const sampler = new TokenSampler(on, logits[0].length / sampling.length, sampling.length, logits.length, buffer);
   const readback = await Readback.create(device, (logits.length + 1) * sampling.length * 4);
@@ -33,7 +39,11 @@ async function drawOnGpu(logits: readonly Float32Array[], sampling: readonly (Ro
   readback.record(encoder, sampler.last, 0, sampling.length * 4, madeBytes);
   device.queue.submit([encoder.finish()]);
   const words = new Uint32Array(await readback.read(madeBytes + sampling.length * 4));
-  for (const used of [sampler, readback, buffer]) used.destroy();
+  const last = await Readback.create(device, bytes), copy = device.createCommandEncoder();
+  last.record(copy, buffer, 0, bytes);
+  device.queue.submit([copy.finish()]);
+  penalized(new Float32Array(await last.read(bytes)));
+  for (const used of [last, sampler, readback, buffer]) used.destroy();
   const made = logits.map((_, step) => words.subarray(step * sampling.length, (step + 1) * sampling.length));
   assertEquals(words.subarray(logits.length * sampling.length), made.at(-1)!.map((token) => token === noToken ? 0 : token));
   return made;
@@ -147,3 +157,47 @@ for (const vocabSize of [1, 5, 1000, 4097, 49152]) {
     }
   });
 }
+
+const none: PenaltyRow = { repetitionPenalty: 1, frequencyPenalty: 0, presencePenalty: 0, promptTokenIds: [], outputTokenIds: [] };
+
+gpuTest("gpu sampler: penalties change logits as the host does, step by step with what was drawn", async () => {
+  const vocabSize = 300, steps = 12, prompt = Array.from({ length: 200 }, (_, i) => i * i % 70), output = Array.from({ length: 60 }, (_, i) => i * i % 11 + 60);
+  const biases = new Map([[3, 1.7], [60, -0.3], [61, 40], [250, -Infinity], [299, 2.1]]);
+  const penalties: (PenaltyRow | undefined)[] = [
+    { ...none, promptTokenIds: prompt, outputTokenIds: output, repetitionPenalty: 1.3 },
+    { ...none, promptTokenIds: prompt, outputTokenIds: output, frequencyPenalty: 0.7, presencePenalty: 0.1 },
+    undefined,
+    { repetitionPenalty: 0.9, frequencyPenalty: -0.3, presencePenalty: 1.1, promptTokenIds: [...prompt, 300, 1e6], outputTokenIds: output, logitBias: biases },
+    { ...none, logitBias: biases },
+    { ...none, presencePenalty: 50 },
+    none,
+  ];
+  const sampling = penalties.map((penalties, i): RowSampling => ({
+    ...greedy,
+    temperature: i === 5 ? 0 : 1,
+    topP: 0.9,
+    seed: BigInt(i),
+    position: i,
+    penalties,
+  }));
+  const logits = Array.from(
+    { length: steps },
+    (_, step) => noise(step < 6 ? 1 : step, vocabSize * penalties.length).map((x, i) => i % 40 === 39 ? -Infinity : x),
+  );
+  let last = new Float32Array();
+  const made = await drawOnGpu(logits, sampling, gpu, (values) => last = values as Float32Array<ArrayBuffer>);
+  sampling.forEach((row, i) => {
+    for (let step = 0; step < steps; step++) {
+      const values = logits[step].slice(i * vocabSize, (i + 1) * vocabSize);
+      if (row.penalties) {
+        host.penalize(values, {
+          ...row.penalties,
+          outputTokenIds: [...Array.from(row.penalties.outputTokenIds), ...made.slice(0, step).map((tokens) => tokens[i])],
+        });
+      }
+      assertDrawn(values, { ...row, position: row.position + step }, made[step][i], `row ${i}, step ${step}`);
+      if (step === steps - 1) assertEquals(last.subarray(i * vocabSize, (i + 1) * vocabSize), values);
+    }
+  });
+  assertEquals(new Set(made.map((tokens) => tokens[5])).size, steps, "a presence penalty of 50 lets no token come twice");
+});

@@ -13,12 +13,14 @@ struct Row {
   position_high: u32,
   is_ready: u32,      // sample_maximum.wgsl: the row is to be drawn, and
   max: f32,           // its largest logit, infinity as the largest finite number
-  first: u32,         // penalties: where its entries begin,
-  entries: u32,       // and how many there are
-  repetition: f32,
-  repetition_low: f32, // what f32 leaves of the penalty
+  first: u32,         // of the penalties' entries (penalize.wgsl), 2^32 - 1: there are none;
+  entries: u32,       // how many they are,
+  repetition: f32,    // and the numbers to penalise with, each with what f32 leaves of it
+  repetition_low: f32,
+  once: f32,          // frequency and presence
+  once_low: f32,
   frequency: f32,
-  presence: f32,
+  frequency_low: f32,
 }
 
 const no_token: u32 = 0xffffffff;
