@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { isFourBit } from "../engine/formats.ts";
 import type { Buffer, RowKind, Weight } from "../engine/program.ts";
 import type { Range } from "./arena.ts";
 import type { Counts } from "./batch_inputs.ts";
@@ -107,6 +108,13 @@ function isInt8(at: Lowered, { format, cols }: Pick<PlacedPart, "format" | "cols
   return at.options.activations === "int8" && format in int8Parts && cols % 64 === 0;
 }
 
+/** The parts that give eight weights as floats. */
+function floatParts(format: GpuFormat): readonly string[] {
+  const wide = wideParts[format], { weight } = layouts[format];
+  if (wide) return [wide];
+  return isFourBit(format) ? ["tile_four_bit", ...weight] : ["tile_any", ...weight, "x_none"];
+}
+
 /** Widths that do not fit the fast kernels. */
 function isPlain({ cols }: Span): boolean {
   return cols % 32 !== 0;
@@ -164,8 +172,7 @@ function plain(at: Lowered, linear: Linear, span: Span): Dispatch[] {
 /** Kernels for widths that are multiples of 32: few rows, tiles of 32 rows, tiles of 128 rows, the latter two with K split where that fills the device. */
 function tuned(at: Lowered, linear: Linear, span: Span): Dispatch[] {
   const { inputs, scratch } = at.memory, int8 = isInt8(at, span), bias = biasOf(at, linear) ?? scratch.nothing, out = at.memory.buffer(linear.out);
-  const kind = int8 ? "linear_int8" : "linear_float", wide = wideParts[span.format];
-  const format = int8 ? int8Parts[span.format]! : wide ? [wide] : ["tile_any", ...layouts[span.format].weight, "x_none"];
+  const kind = int8 ? "linear_int8" : "linear_float", format = int8 ? int8Parts[span.format]! : floatParts(span.format);
   const x = int8 ? [scratch.units, scratch.factors] : [linear.x], shape = ["batch", "matrix", "eight", "epilogue", "layout"];
   const fields = fieldsOf(linear, span), constants = { activation: at.activation, half_groups: span.half ? 1 : 0 };
   const make = (name: string, more: readonly string[], extra: Record<string, number>, splits: number, grid: (rows: number) => Grid) =>

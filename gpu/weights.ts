@@ -4,16 +4,30 @@
  * @module
  */
 import { DeviceError, rowAlignment } from "../engine/backend.ts";
-import type { Format } from "../engine/formats.ts";
-import { rowBytes } from "../engine/formats.ts";
+import { type Format, type FourBitCode, rowBytes } from "../engine/formats.ts";
 import type { Program, Weight } from "../engine/program.ts";
 import { Arena, type Range } from "./arena.ts";
 import type { Pipelines } from "./pipelines.ts";
 
-/**
- * Formats with kernels: 16-byte units of a block of 32 values, and bytes of everything else (scales, minimums, high bits) of a pair of blocks.
- * Those of the K formats are words of a super-block of four pairs: see their `weight_*.wgsl`.
- */
+/** How a format lies on the GPU, and its kernels' parts. */
+interface Layout {
+  /** 16-byte units of a block of 32 values. */
+  readonly units: number;
+  /** Bytes of everything else (scales, minimums, high bits) of a pair of blocks. Those of the K formats are words of a super-block of four pairs. */
+  readonly scaleBytes: number;
+  /** Bytes that a row has before those of its pairs. */
+  readonly headBytes?: number;
+  /** Parts that look a weight up. */
+  readonly weight: readonly string[];
+  /** Parts that bring rows of a file into this layout. */
+  readonly pack: readonly string[];
+}
+
+const fourBit = (code: FourBitCode, rounded: string): Layout => (
+  { units: 1, scaleBytes: 4, headBytes: 4, weight: ["weight_four_bit", rounded], pack: ["pack_four_bit", `code_${code}`] }
+);
+
+/** Formats with kernels: see their `weight_*.wgsl`. */
 export const layouts = {
   f32: { units: 8, scaleBytes: 0, weight: ["weight_f32"], pack: ["pack_float32"] },
   f16: { units: 4, scaleBytes: 0, weight: ["weight_f16"], pack: ["pack_float16"] },
@@ -24,7 +38,13 @@ export const layouts = {
   q4_k: { units: 1, scaleBytes: 5, weight: ["weight_k", "weight_q4_k"], pack: ["pack_k", "pack_k_minimums", "pack_q4_k"] },
   q5_k: { units: 1, scaleBytes: 13, weight: ["weight_k", "weight_q5_k"], pack: ["pack_k", "pack_k_minimums", "pack_q5_k"] },
   q6_k: { units: 1, scaleBytes: 21, weight: ["weight_k", "weight_q6_k"], pack: ["pack_k", "pack_q6_k"] },
-} as const;
+  nf4: fourBit("nf4", "rounded_f32"),
+  nf4_bf16: fourBit("nf4", "rounded_bf16"),
+  nf4_f16: fourBit("nf4", "rounded_f16"),
+  fp4: fourBit("fp4", "rounded_f32"),
+  fp4_bf16: fourBit("fp4", "rounded_bf16"),
+  fp4_f16: fourBit("fp4", "rounded_f16"),
+} as const satisfies Record<Format, Layout>;
 
 /** A format the GPU multiplies with. */
 export type GpuFormat = keyof typeof layouts;
@@ -103,9 +123,9 @@ export class WeightStore {
     for (const { name, rows, cols, parts } of program.weights) {
       if (rows === 1 || name.split(".")[0] !== layer) continue;
       for (const part of parts) {
-        const { units, scaleBytes } = layouts[formats.get(part.tensor) as GpuFormat] ?? layouts.f32, pairs = Math.ceil(cols / 64);
+        const { units, scaleBytes, headBytes = 0 }: Layout = layouts[formats.get(part.tensor) as GpuFormat] ?? layouts.f32, pairs = Math.ceil(cols / 64);
         data += Math.ceil(part.rows / 32) * pairs * units * 1024 + 256;
-        scales += Math.ceil(part.rows / 32) * pairs * scaleBytes * 32 + 256;
+        scales += Math.ceil(part.rows / 32) * (pairs * scaleBytes + headBytes) * 32 + 256;
       }
     }
     this.#data.keepTogether(data);
@@ -135,8 +155,8 @@ export class WeightStore {
   #placePart(shape: Omit<PlacedPart, "format" | "blocks" | "chunks">, format: Format | undefined, bindingBytes: number): void {
     const { tensor, rows, cols, half, rotary } = shape;
     if (format === undefined || !(format in layouts)) throw new TypeError(`Cannot place ${tensor}: the GPU has no kernels for ${format ?? "a missing format"}`);
-    const { units, scaleBytes } = layouts[format as GpuFormat], blocks = Math.ceil(cols / 32), pairs = Math.ceil(blocks / 2);
-    const groupRows = half ? 16 : 32, groupData = (half ? pairs : blocks) * units * 512, groupScales = pairs * scaleBytes * groupRows;
+    const { units, scaleBytes, headBytes = 0 }: Layout = layouts[format as GpuFormat], blocks = Math.ceil(cols / 32), pairs = Math.ceil(blocks / 2);
+    const groupRows = half ? 16 : 32, groupData = (half ? pairs : blocks) * units * 512, groupScales = (pairs * scaleBytes + headBytes) * groupRows;
     // Heads whose rows change places stay in one piece.
     const unit = leastCommonMultiple(32, rotary || 1), isWhole = Math.ceil(rows / groupRows) * groupData <= bindingBytes;
     const chunkRows = isWhole ? rows : Math.floor(Math.floor(bindingBytes / groupData) * groupRows / unit) * unit;

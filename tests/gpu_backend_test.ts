@@ -23,6 +23,9 @@ interface Case {
 
 /** Whole super-blocks of 256 values in every row. */
 const wide = { hiddenSize: 256, intermediateSize: 256, numAttentionHeads: 4, headDim: 64 };
+/** Widths of odd numbers of blocks of 64. */
+const odd = { hiddenSize: 320, intermediateSize: 448, headDim: 16 };
+const tall = [[{ past: 0, fresh: 70 }], [{ past: 70, fresh: 3 }]];
 const cases: Case[] = [
   {
     name: "f32, GQA 2, two sequences, then both one token further",
@@ -36,6 +39,12 @@ const cases: Case[] = [
   { name: "q4_k, biases", format: "q4_k", config: { ...wide, attentionBias: true, mlpBias: true } },
   { name: "q5_k", format: "q5_k", config: wide },
   { name: "q6_k, untied", format: "q6_k", config: { ...wide, tieWordEmbeddings: false } },
+  { name: "nf4, head 128, 70 rows", format: "nf4", config: { ...wide, headDim: 128, numKeyValueHeads: 1, intermediateSize: 192 }, steps: tall },
+  { name: "nf4_bf16, biases, odd numbers of blocks", format: "nf4_bf16", config: { ...odd, attentionBias: true, mlpBias: true } },
+  { name: "nf4_f16, untied, gelu", format: "nf4_f16", config: { ...odd, tieWordEmbeddings: false, hiddenAct: "gelu" } },
+  { name: "fp4, MHA, 130 rows", format: "fp4", config: { numKeyValueHeads: 4, intermediateSize: 192 }, steps: [[{ past: 0, fresh: 130 }]] },
+  { name: "fp4_bf16, MQA, 70 rows", format: "fp4_bf16", config: { ...wide, numKeyValueHeads: 1 }, steps: tall },
+  { name: "fp4_f16, rows that fill no group", format: "fp4_f16", config: { ...odd, numAttentionHeads: 5, numKeyValueHeads: 5, headDim: 64, vocabSize: 131 } },
   { name: "f16 cache, block size 1", cacheType: "f16", blockSize: 1 },
   { name: "bf16 cache, block size 64, 70 rows", cacheType: "bf16", blockSize: 64, steps: [[{ past: 0, fresh: 70 }], [{ past: 70, fresh: 3 }]] },
   { name: "130 rows of bf16, heads of 32", format: "bf16", cacheType: "f16", config: { hiddenSize: 128, headDim: 32 }, steps: [[{ past: 0, fresh: 130 }]] },
