@@ -48,18 +48,22 @@ export class PenaltyEntries {
     }
     if (!repeats && !counts && !logitBias?.size) return undefined;
     for (const [id, bias] of logitBias ?? []) {
-      const at = this.#entry(id, first) * entryWords;
+      const at = this.#entry(id, first);
       this.#floats[at + 2] = bias;
       this.#floats[at + 3] = lowHalf(bias);
     }
     if (repeats) {
       for (let i = 0; i < promptTokenIds.length; i++) {
-        if (promptTokenIds[i] < vocabSize) this.#words[this.#entry(promptTokenIds[i], first) * entryWords + 1] |= inPrompt;
+        if (promptTokenIds[i] >= vocabSize) continue;
+        const at = this.#entry(promptTokenIds[i], first);
+        this.#words[at + 1] |= inPrompt;
       }
     }
     if (repeats || counts) {
       for (let i = 0; i < outputTokenIds.length; i++) {
-        if (outputTokenIds[i] < vocabSize) this.#words[this.#entry(outputTokenIds[i], first) * entryWords + 1]++;
+        if (outputTokenIds[i] >= vocabSize) continue;
+        const at = this.#entry(outputTokenIds[i], first);
+        this.#words[at + 1]++;
       }
     }
     const count = this.#count - first;
@@ -69,16 +73,16 @@ export class PenaltyEntries {
     return { first, count };
   }
 
-  /** The entry of a token, made when there is none. */
+  /** Where the entry of a token begins; made when there is none, which may move all words. */
   #entry(token: number, first: number): number {
     const place = this.#places[token];
-    if (place > 0) return first + place - 1;
-    const entry = this.#count++;
+    if (place > 0) return (first + place - 1) * entryWords;
+    this.#places[token] = this.#count - first + 1;
+    const at = this.#count++ * entryWords;
     this.#reserve();
-    this.#words.fill(0, entry * entryWords, (entry + 1) * entryWords);
-    this.#words[entry * entryWords] = token;
-    this.#places[token] = entry - first + 1;
-    return entry;
+    this.#words.fill(0, at, at + entryWords);
+    this.#words[at] = token;
+    return at;
   }
 
   #reserve(): void {

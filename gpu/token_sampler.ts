@@ -15,6 +15,8 @@ const rowWords = 21;
 const buckets = 2048;
 /** Shape of the workgroups of sample_buckets.wgsl: threads, and groups of four logits that each looks at. */
 const sliceThreads = 256, sliceTurns = 2;
+/** Most logits of a row whose number and mass fit the words of a tally (sample_tally.wgsl). */
+const mostLogits = 1_000_000;
 /** In sample_row.wgsl, how a row becomes a token. */
 const kinds = { none: 0, greedy: 1, drawn: 2 };
 
@@ -72,9 +74,11 @@ export class TokenSampler {
    *
    * @param sampling For each output; undefined: no token is wanted.
    * @param steps Most calls of {@link TokenSampler.record} until the next request.
+   * @throws {RangeError} when penalties make no sense, as `Sampler.penalize` does, or the vocabulary has more than a million tokens.
    */
   async prepare(sampling: readonly (RowSampling | undefined)[], steps: number): Promise<void> {
     const outputs = sampling.length, words = new Uint32Array(outputs * rowWords), rows = [this.#rows, this.made, this.last], threads = this.#threads;
+    if (this.#vocabSize > mostLogits) throw new RangeError(`Cannot draw from ${this.#vocabSize} logits on the GPU: at most ${mostLogits}; draw on the host`);
     this.#penalties.clear();
     sampling.forEach((row, i) => {
       const entries = row?.penalties && this.#penalties.add(row.penalties, steps);

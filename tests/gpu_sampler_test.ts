@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertRejects } from "@std/assert";
 import { noToken, type RowSampling } from "../engine/backend.ts";
 import type { PenaltyRow } from "../engine/host.ts";
 import { type Gpu, requestGpu } from "../gpu/device.ts";
@@ -11,42 +11,79 @@ import { Readback } from "../gpu/readback.ts";
 import { TokenSampler } from "../gpu/token_sampler.ts";
 import { loadHost } from "../wasm/host.ts";
 import { gpuTest, hasAdapter } from "./gpu_test_case.ts";
+import { random } from "./random_model.ts";
 
 const { sampler: host } = await loadHost(), gpu = hasAdapter ? await requestGpu() : undefined!;
 const greedy: RowSampling = { temperature: 0, topK: 0, topP: 1, minP: 0, seed: 7n, position: 0 };
 
-/** Draws on the device: for each step, logits `[sampling.length, vocabSize]` and the tokens that were made of them. */
-async function drawOnGpu(
-  logits: readonly Float32Array[],
-  sampling: readonly (RowSampling | undefined)[],
-  on: Gpu = gpu,
-  penalized: (values: Float32Array) => void = () => {},
-): Promise<Uint32Array[]> {
-  const { device } = on, bytes = logits[0].byteLength, usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST | GPUBufferUsage.COPY_SRC;
-  const buffer = device.createBuffer({ size: Math.max(16, Math.ceil(bytes / 16) * 16), usage });
-  const sampler = new TokenSampler(on, logits[0].length / sampling.length, sampling.length, logits.length, buffer);
-  const readback = await Readback.create(device, (logits.length + 1) * sampling.length * 4);
-  await sampler.prepare(sampling, logits.length);
-  for (const values of logits) {
-    device.queue.writeBuffer(buffer, 0, values as Float32Array<ArrayBuffer>);
-    const encoder = device.createCommandEncoder(), pass = encoder.beginComputePass();
-    sampler.record(pass);
-    pass.end();
-    device.queue.submit([encoder.finish()]);
+/** A sampler with its logits, and what comes back from it. */
+class Drawing {
+  readonly #gpu: Gpu;
+  readonly #logits: GPUBuffer;
+  readonly #readback: Readback;
+  readonly #sampler: TokenSampler;
+
+  private constructor(on: Gpu, logits: GPUBuffer, readback: Readback, sampler: TokenSampler) {
+    [this.#gpu, this.#logits, this.#readback, this.#sampler] = [on, logits, readback, sampler];
   }
-  const encoder = device.createCommandEncoder(), madeBytes = logits.length * sampling.length * 4;
-  readback.record(encoder, sampler.made, 0, madeBytes);
-  readback.record(encoder, sampler.last, 0, sampling.length * 4, madeBytes);
-  device.queue.submit([encoder.finish()]);
-  const words = new Uint32Array(await readback.read(madeBytes + sampling.length * 4));
-  const last = await Readback.create(device, bytes), copy = device.createCommandEncoder();
-  last.record(copy, buffer, 0, bytes);
-  device.queue.submit([copy.finish()]);
-  penalized(new Float32Array(await last.read(bytes)));
-  for (const used of [last, sampler, readback, buffer]) used.destroy();
-  const made = logits.map((_, step) => words.subarray(step * sampling.length, (step + 1) * sampling.length));
-  assertEquals(words.subarray(logits.length * sampling.length), made.at(-1)!.map((token) => token === noToken ? 0 : token));
-  return made;
+
+  static async create(on: Gpu, vocabSize: number, maxOutputs: number, maxSteps: number): Promise<Drawing> {
+    const bytes = Math.max(16, Math.ceil(vocabSize * maxOutputs / 4) * 16), usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST | GPUBufferUsage.COPY_SRC;
+    const logits = on.device.createBuffer({ size: bytes, usage });
+    return new Drawing(
+      on,
+      logits,
+      await Readback.create(on.device, bytes + maxOutputs * (maxSteps + 1) * 4),
+      new TokenSampler(on, vocabSize, maxOutputs, maxSteps, logits),
+    );
+  }
+
+  /**
+   * Draws a token of each row in each step.
+   *
+   * @param logits For each step, `[sampling.length, vocabSize]`.
+   * @returns Tokens of each step, and the logits as the last one leaves them.
+   */
+  async draw(logits: readonly Float32Array[], sampling: readonly (RowSampling | undefined)[]) {
+    const { device } = this.#gpu, rows = sampling.length, steps = logits.length, bytes = logits[0].byteLength, madeBytes = steps * rows * 4;
+    await this.#sampler.prepare(sampling, steps);
+    let encoder = device.createCommandEncoder();
+    for (const values of logits) {
+      device.queue.writeBuffer(this.#logits, 0, values as Float32Array<ArrayBuffer>);
+      const pass = encoder.beginComputePass();
+      this.#sampler.record(pass);
+      pass.end();
+      device.queue.submit([encoder.finish()]);
+      encoder = device.createCommandEncoder();
+    }
+    this.#readback.record(encoder, this.#logits, 0, bytes);
+    this.#readback.record(encoder, this.#sampler.made, 0, madeBytes, bytes);
+    this.#readback.record(encoder, this.#sampler.last, 0, rows * 4, bytes + madeBytes);
+    device.queue.submit([encoder.finish()]);
+    const read = await this.#readback.read(bytes + madeBytes + rows * 4);
+    const made = logits.map((_, step) => new Uint32Array(read, bytes + step * rows * 4, rows)), last = new Uint32Array(read, bytes + madeBytes);
+    assertEquals(last, made[steps - 1].map((token) => token === noToken ? 0 : token));
+    return { made, logits: new Float32Array(read, 0, bytes / 4) };
+  }
+
+  destroy(): void {
+    for (const used of [this.#logits, this.#readback, this.#sampler]) used.destroy();
+  }
+}
+
+/** Draws with a sampler that is made for it. */
+async function drawOnGpu(logits: readonly Float32Array[], sampling: readonly (RowSampling | undefined)[], on: Gpu = gpu) {
+  const drawing = await Drawing.create(on, logits[0].length / sampling.length, sampling.length, logits.length);
+  const result = await drawing.draw(logits, sampling);
+  drawing.destroy();
+  return result;
+}
+
+/** A device that lets workgroups have so many threads only. */
+function withThreads(threads: number): Gpu {
+  const { maxComputeWorkgroupSizeX, maxComputeWorkgroupStorageSize } = gpu.limits;
+  const limits = { maxComputeWorkgroupSizeX, maxComputeWorkgroupStorageSize, maxComputeInvocationsPerWorkgroup: threads };
+  return { ...gpu, limits: limits as GPUSupportedLimits, subgroupSize: 0 };
 }
 
 /** Repeatable logits, bell-shaped. */
@@ -70,7 +107,7 @@ for (const vocabSize of [1, 5, 64, 4096, 4097, 49152, 128256]) {
     const rows = [some, ties, some.map((_, i) => i === vocabSize >> 1 ? -3e38 : -inf), some.map((_, i) => i % 2 ? 0 : -0), some.map((_, i) => i < 3 ? 1 : inf)];
     const want = host.sample(join(rows), rows.map(() => greedy)).map(({ tokenId }) => tokenId);
     const bad = [some.map((x, i) => i === vocabSize - 1 ? NaN : x), some.map(() => -inf), some];
-    const made = await drawOnGpu([join([...rows, ...bad])], [...rows.map(() => greedy), greedy, greedy, undefined]);
+    const { made } = await drawOnGpu([join([...rows, ...bad])], [...rows.map(() => greedy), greedy, greedy, undefined]);
     assertEquals([...made[0]], [...want, noToken, noToken, noToken]);
   });
 }
@@ -100,7 +137,7 @@ function assertDrawn(logits: Float32Array, row: RowSampling, token: number, what
 
 /** Draws rows side by side, in one step. */
 async function checkDraws(rows: readonly { logits: Float32Array; row: RowSampling; what: string }[], on?: Gpu): Promise<void> {
-  const [made] = await drawOnGpu([join(rows.map(({ logits }) => logits))], rows.map(({ row }) => row), on);
+  const { made: [made] } = await drawOnGpu([join(rows.map(({ logits }) => logits))], rows.map(({ row }) => row), on);
   rows.forEach(({ logits, row, what }, i) => assertDrawn(logits, row, made[i], what));
 }
 
@@ -146,17 +183,60 @@ const settings: Partial<RowSampling>[] = [
   { minP: 0.02, topP: 0.6, temperature: 3 },
 ];
 
-for (const vocabSize of [1, 5, 1000, 4097, 49152]) {
-  gpuTest(`gpu sampler: draws from ${vocabSize} logits as the host does`, async () => {
-    for (const [kind, logits] of Object.entries(kindsOfLogits(vocabSize))) {
+for (const [vocabSize, threads] of [[1, 64], [5, 256], [1000, 256], [4097, 64], [4096, 256], [49152, 128], [128256, 1024], [262144, 256]]) {
+  gpuTest(`gpu sampler: ${threads} threads draw from ${vocabSize} logits as the host does`, async () => {
+    const on = withThreads(threads), kinds = Object.entries(kindsOfLogits(vocabSize));
+    for (const [kind, logits] of vocabSize < 100_000 ? kinds : kinds.filter((_, i) => i % 5 === 0)) {
       const rows = settings.map((more, i) => {
         const row = { ...greedy, temperature: 1, seed: BigInt(vocabSize * 1000 + i) << 29n, position: 77 * i, ...more };
         return { logits, row, what: `${kind}, ${JSON.stringify(more)}` };
       });
-      await checkDraws(rows);
+      await checkDraws(rows, on);
     }
   });
 }
+
+gpuTest("gpu sampler: many draws of many settings, step by step, are the host's", async () => {
+  const vocabSize = 777, steps = 20, next = random(11), pick = <T>(values: readonly T[]) => values[Math.floor(next() * values.length)];
+  const on = withThreads(64), drawing = await Drawing.create(on, vocabSize, 40, steps);
+  let others = 0;
+  for (let request = 0; request < 5; request++) {
+    const sampling = Array.from({ length: 40 - request }, (): RowSampling => ({
+      temperature: pick([0, 0.3, 0.8, 1, 1.7]),
+      topK: pick([0, 0, 1, 5, 40, 300]),
+      topP: pick([1, 1, 0.99, 0.9, 0.6, 0.1]),
+      minP: pick([0, 0, 0, 0.01, 0.2]),
+      seed: BigInt(Math.floor(next() * 2 ** 50)) * 77777n - 5n,
+      position: pick([0, 2 ** 32 - 7, 5 * 2 ** 32 + 3, 1000]),
+    }));
+    const logits = Array.from({ length: steps }, (_, step) => noise(100 * request + step, vocabSize * sampling.length, pick([0.5, 2, 4, 9])));
+    const { made } = await drawing.draw(logits, sampling);
+    for (let step = 0; step < steps; step++) {
+      sampling.forEach((row, i) => {
+        const values = logits[step].subarray(i * vocabSize, (i + 1) * vocabSize), now = { ...row, position: row.position + step };
+        assertDrawn(values, now, made[step][i], `request ${request}, step ${step}, ${JSON.stringify({ ...now, seed: String(now.seed) })}`);
+        others += Number(made[step][i] !== host.sample(values, [now])[0].tokenId);
+      });
+    }
+  }
+  drawing.destroy();
+  assert(others <= 2, `${others} of ${5 * 38 * steps} draws fell on the other side of a boundary`);
+});
+
+gpuTest("gpu sampler: rows that cannot be drawn have no token and leave the others and the next step alone", async () => {
+  const vocabSize = 130,
+    row = { ...greedy, temperature: 1, topP: 0.9 },
+    some = noise(1, vocabSize),
+    infinities = some.map((_, i) => i % 2 ? Infinity : -Infinity);
+  const rows = [some, some.map((x, i) => i === 129 ? NaN : x), some.map(() => -Infinity), some.map(() => NaN), some, infinities];
+  const sampling = [row, row, { ...row, topK: 3 }, { ...row, topP: 1 }, undefined, row];
+  const { made } = await drawOnGpu([join(rows), join(rows.map(() => some))], sampling);
+  assertEquals([...made[0].subarray(1, 5)], [noToken, noToken, noToken, noToken]);
+  assertDrawn(some, row, made[0][0], "first");
+  assertDrawn(infinities, row, made[0][5], "infinite");
+  sampling.forEach((settings, i) => settings && assertDrawn(some, { ...settings, position: 1 }, made[1][i], `second step, row ${i}`));
+  assertEquals(made[1][4], noToken);
+});
 
 const none: PenaltyRow = { repetitionPenalty: 1, frequencyPenalty: 0, presencePenalty: 0, promptTokenIds: [], outputTokenIds: [] };
 
@@ -184,8 +264,7 @@ gpuTest("gpu sampler: penalties change logits as the host does, step by step wit
     { length: steps },
     (_, step) => noise(step < 6 ? 1 : step, vocabSize * penalties.length).map((x, i) => i % 40 === 39 ? -Infinity : x),
   );
-  let last = new Float32Array();
-  const made = await drawOnGpu(logits, sampling, gpu, (values) => last = values as Float32Array<ArrayBuffer>);
+  const { made, logits: last } = await drawOnGpu(logits, sampling);
   sampling.forEach((row, i) => {
     for (let step = 0; step < steps; step++) {
       const values = logits[step].slice(i * vocabSize, (i + 1) * vocabSize);
@@ -200,4 +279,31 @@ gpuTest("gpu sampler: penalties change logits as the host does, step by step wit
     }
   });
   assertEquals(new Set(made.map((tokens) => tokens[5])).size, steps, "a presence penalty of 50 lets no token come twice");
+});
+
+gpuTest("gpu sampler: one request's penalties are not the next one's, however many tokens they know", async () => {
+  const vocabSize = 5000,
+    drawing = await Drawing.create(gpu, vocabSize, 3, 2),
+    logits = noise(2, 3 * vocabSize),
+    ids = Array.from({ length: vocabSize }, (_, id) => id);
+  for (const known of [10, 4000, 5000, 100]) {
+    const penalties = [undefined, { ...none, repetitionPenalty: 1.7, promptTokenIds: ids.slice(-known) }, {
+      ...none,
+      presencePenalty: 3,
+      outputTokenIds: ids.slice(0, known),
+    }];
+    const sampling = penalties.map((penalties, i): RowSampling => ({ ...greedy, temperature: 0.8, seed: BigInt(known + i), penalties }));
+    const { made, logits: left } = await drawing.draw([logits], sampling);
+    penalties.forEach((row, i) => {
+      const values = logits.slice(i * vocabSize, (i + 1) * vocabSize);
+      if (row) host.penalize(values, row);
+      assertEquals(left.subarray(i * vocabSize, (i + 1) * vocabSize), values);
+      assertDrawn(values, sampling[i], made[0][i], `${known} tokens, row ${i}`);
+    });
+  }
+  const refused = (penalties: Partial<PenaltyRow>) => drawing.draw([logits], [{ ...greedy, penalties: { ...none, ...penalties } }, undefined, undefined]);
+  await assertRejects(() => refused({ repetitionPenalty: 0 }), RangeError, "Cannot use a repetition penalty of 0");
+  await assertRejects(() => refused({ logitBias: new Map([[vocabSize, 1]]) }), RangeError, "Cannot bias token 5000");
+  drawing.destroy();
+  await assertRejects(() => drawOnGpu([new Float32Array(1_000_001)], [greedy]), RangeError, "Cannot draw from 1000001 logits");
 });
