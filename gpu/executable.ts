@@ -18,6 +18,8 @@ import { type Prepared, StepRecorder } from "./step_recorder.ts";
 
 /** Compiled program, weights and KV cache on one device. */
 export class GpuExecutable implements Executable {
+  /** Most tokens of an output that {@link GpuExecutable.decode} makes in one call. */
+  readonly maxDecodeSteps = mostSteps;
   /** Where it runs. */
   readonly gpu: Gpu;
   readonly #calls: DeviceCalls;
@@ -76,11 +78,6 @@ export class GpuExecutable implements Executable {
   /** Why one sequence is not decoded by the persistent walk; undefined when it is. */
   get whyNotPersistent(): string | undefined {
     return this.#paths.whyNotPersistent;
-  }
-
-  /** Most tokens of an output that {@link GpuExecutable.decode} makes in one call; 0 until more than the most likely ones can be drawn, but for the walk. */
-  get maxDecodeSteps(): number {
-    return this.whyNotPersistent === undefined ? mostSteps : 0;
   }
 
   decode(request: DecodeRequest): Promise<DecodeResult> {

@@ -78,8 +78,17 @@ function batchOf(
   };
 }
 
-/** Ways to draw. */
-const ways: Omit<RowSampling, "seed" | "position" | "penalties">[] = [{ temperature: 0, topK: 0, topP: 1, minP: 0 }];
+const noPenalties = { repetitionPenalty: 1, frequencyPenalty: 0, presencePenalty: 0, promptTokenIds: [], outputTokenIds: [] };
+
+/** Ways to draw: greedy, and everything that changes what is drawn. */
+const ways: Omit<RowSampling, "seed" | "position">[] = [
+  { temperature: 0, topK: 0, topP: 1, minP: 0 },
+  { temperature: 0.8, topK: 0, topP: 0.9, minP: 0 },
+  { temperature: 1.3, topK: 5, topP: 1, minP: 0 },
+  { temperature: 1, topK: 0, topP: 1, minP: 0.1 },
+  { temperature: 0, topK: 0, topP: 1, minP: 0, penalties: { ...noPenalties, repetitionPenalty: 1.5, logitBias: new Map([[5, 2]]) } },
+  { temperature: 0.7, topK: 20, topP: 1, minP: 0, penalties: { ...noPenalties, frequencyPenalty: 0.7, presencePenalty: 0.4 } },
+];
 
 /** Sequences of several lengths on shuffled blocks with room for `more` tokens. */
 function sequencesOf(
@@ -89,12 +98,12 @@ function sequencesOf(
   { blockSize, blocks }: { blockSize: number; blocks: number },
 ): TestSequence[] {
   const next = random(lengths.length), free = Array.from({ length: blocks }, (_, i) => i).sort(() => next() - 0.5);
-  return lengths.map((length, i) => ({
-    tokens: Array.from({ length }, () => Math.floor(next() * config.vocabSize)),
-    blocks: free.splice(0, Math.ceil((length + more) / blockSize)),
-    promptLength: length,
-    sampling: { ...ways[i % ways.length], seed: BigInt(1000 + i), position: 0 },
-  }));
+  return lengths.map((length, i) => {
+    const tokens = Array.from({ length }, () => Math.floor(next() * config.vocabSize)), way = ways[(lengths.length + i) % ways.length];
+    const penalties = way.penalties && { ...way.penalties, promptTokenIds: tokens.slice() };
+    const sampling = { ...way, penalties, seed: BigInt(1000 + i), position: 0 };
+    return { tokens, blocks: free.splice(0, Math.ceil((length + more) / blockSize)), promptLength: length, sampling };
+  });
 }
 
 const { sampler } = await loadHost();
@@ -109,6 +118,10 @@ async function oneByOne({ executable, config, blockSize }: Awaited<ReturnType<ty
   const made: number[][] = [];
   for (let step = 0; step < steps; step++) {
     const logits = await executable.execute(batchOf(config, blockSize, sequences, ({ tokens }) => tokens.length - 1));
+    sequences.forEach(({ tokens, promptLength, sampling: { penalties } }, i) => {
+      const { vocabSize } = config, outputTokenIds = tokens.slice(promptLength);
+      if (penalties) sampler.penalize(logits.subarray(i * vocabSize, (i + 1) * vocabSize), { ...penalties, outputTokenIds });
+    });
     const drawn = sampler.sample(logits, sequences.map(({ sampling }) => ({ ...sampling, position: sampling.position + step })));
     made.push(drawn.map(({ tokenId }) => tokenId));
     sequences.forEach(({ tokens }, i) => tokens.push(drawn[i].tokenId));
@@ -129,7 +142,7 @@ const cases: { name: string; lengths: number[]; steps: number; blockSize: number
   { name: "two sequences across a block's border", lengths: [14, 16], steps: 6, blockSize: 16 },
   { name: "9 sequences of 1 to 41 tokens, f16 cache, blocks of 3", lengths: [1, 41, 2, 17, 5, 30, 8, 9, 33], steps: 7, blockSize: 3, cacheType: "f16" },
   { name: "contexts that are cut in slices", lengths: [250, 127, 128], steps: 4, blockSize: 16 },
-  { name: "64 steps, over several submits", lengths: [2, 40], steps: 64, blockSize: 8, config: { numHiddenLayers: 8, hiddenSize: 32, headDim: 6 } },
+  { name: "64 steps, over several submits", lengths: [2, 40, 9], steps: 64, blockSize: 8, config: { numHiddenLayers: 8, hiddenSize: 32, headDim: 6 } },
 ];
 for (const { name, lengths, steps, blockSize, cacheType = "f32", config: overrides = {} } of cases) {
   gpuTest(`gpu decode: the device's tokens are those of one step at a time: ${name}`, async () => {
@@ -160,7 +173,7 @@ gpuTest(
     const want = (await executable.execute(batch)).slice(), { vocabSize } = config;
     const rowOf = (row: number) => Array.from(want.subarray(row * vocabSize, (row + 1) * vocabSize));
     const drawn = sampler.sample(want, sequences.map(({ sampling }) => sampling)).map(({ tokenId }) => tokenId);
-    const sampling = sequences.map(({ sampling }, i) => i % 2 === 1 ? sampling : undefined);
+    const sampling = sequences.map(({ sampling }, i) => i % 2 === 1 ? { ...sampling, penalties: undefined } : undefined);
     const some = await executable.decode({ batch, sampling, steps: 1, rope: new Float32Array() });
     assertEquals(Array.from(some.tokens), [noToken, drawn[1], noToken, drawn[3]]);
     assertEquals(Array.from(some.logits), [...rowOf(0), ...rowOf(2)]);
