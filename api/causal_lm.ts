@@ -32,8 +32,6 @@ export class SmolLM3ForCausalLM implements AsyncDisposable {
   generationConfig: GenerationConfig;
   /** Where the model runs. */
   readonly device: Device;
-  /** Why it runs there, for people. */
-  readonly deviceReason: string;
   /** Most tokens of a sequence, prompt and answer together. */
   readonly maxModelLen: number;
   readonly #loaded: LoadedModel;
@@ -48,7 +46,6 @@ export class SmolLM3ForCausalLM implements AsyncDisposable {
     this.config = config;
     this.generationConfig = loaded.generationConfig;
     this.device = loaded.backend.device;
-    this.deviceReason = loaded.deviceReason;
     this.maxModelLen = schedulerOptions.maxContext;
     this.#core = new EngineCore({
       executable,
@@ -70,6 +67,12 @@ export class SmolLM3ForCausalLM implements AsyncDisposable {
    */
   static async fromPretrained(source: string, options?: LoadOptions): Promise<SmolLM3ForCausalLM> {
     return new SmolLM3ForCausalLM(await loadModel(source, options));
+  }
+
+  /** Why it runs on its device, and how it works there, for people. What a device turns out not to do shows later. */
+  get deviceReason(): string {
+    const { deviceReason, executable: { remark } } = this.#loaded;
+    return remark === undefined ? deviceReason : `${deviceReason}; ${remark}`;
   }
 
   /** The tokenizer that comes with the model; the same one at each call. */

@@ -59,7 +59,7 @@ export async function generate(args: readonly string[]): Promise<number> {
       writeOut(JSON.stringify(report(result, promptTokenIds, loadMs, model.device, values.model ?? "embedded")) + "\n");
     } else {
       writeOut("\n");
-      if (values.verbose) writeError(summary(result, promptTokenIds.length, loadMs, model.device));
+      if (values.verbose) writeError(summary(result, promptTokenIds.length, loadMs, `${model.device}: ${model.deviceReason}`));
       else if (result.finishReason === "length") writeError(styled("dim", "The answer was cut at its most tokens: --max-new-tokens allows more\n"));
     }
     return result.finishReason === "aborted" ? 130 : 0;

@@ -115,6 +115,8 @@ export interface Executable {
    * @throws {DeviceError} as {@link Executable.execute}.
    */
   decode?(request: DecodeRequest): Promise<DecodeResult>;
+  /** How it goes about its work and why not in a faster way, for people; changes when it has to go another way. */
+  readonly remark?: string;
   /** Copies `rows x cols` values of an activation buffer as the last step left them; for tests and for hidden states. */
   read(buffer: string, rows: number): Promise<Float32Array>;
   /** Frees memory and workers. A batch in flight rejects. Safe to call twice. */

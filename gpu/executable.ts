@@ -80,6 +80,11 @@ export class GpuExecutable implements Executable {
     return this.#paths.whyNotPersistent;
   }
 
+  get remark(): string {
+    const why = this.whyNotPersistent;
+    return why === undefined ? "one sequence takes one dispatch a token" : `one sequence takes many dispatches a token: ${why}`;
+  }
+
   decode(request: DecodeRequest): Promise<DecodeResult> {
     return this.#calls.guard(() => {
       const { batch: { tokens, outputRows, queryStarts, rope }, sampling, steps } = request, outputs = sampling.length;

@@ -139,6 +139,7 @@ gpuTest("gpu: a lost device rejects what is pending and what comes, and the mode
   await model.dispose();
   await using again = await AutoModelForCausalLM.fromPretrained("embedded", sizes);
   assertEquals((await again.generate({ inputIds: [[1, 2, 3]], maxNewTokens: 2, eosTokenId: [], doSample: false })).sequences[0].length, 5);
+  assertMatch(again.deviceReason, /; one sequence takes many dispatches a token: ./);
 });
 
 gpuTest("gpu: closing while a batch is in flight rejects it or lets it end, and later batches reject", async () => {
