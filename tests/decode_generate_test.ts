@@ -3,28 +3,45 @@ import { assert, assertEquals } from "@std/assert";
 import { AutoModelForCausalLM, type CausalLM } from "../api/causal_lm.ts";
 import type { GenerateOptions } from "../api/generate.ts";
 import { TextStreamer } from "../api/text_streamer.ts";
-import type { Backend, DecodeRequest, Executable } from "../engine/backend.ts";
+import type { Backend, DecodeRequest } from "../engine/backend.ts";
+import { createGpuBackend } from "../gpu/backend.ts";
 import { loadHost } from "../wasm/host.ts";
+import { gpuTest } from "./gpu_test_case.ts";
 import { fixturePath } from "./load_model.ts";
-import { drawingOracle, oracleBackend } from "./oracle_backend.ts";
+import { drawingOracle } from "./oracle_backend.ts";
 
 const { sampler } = await loadHost();
 const inputIds = [[5, 9, 33, 12, 90, 7, 8, 64], [0, 0, 11, 9, 33, 12, 90, 22]], attentionMask = [Array(8).fill(1), [0, 0, 1, 1, 1, 1, 1, 1]];
 const sampled = { doSample: true, seed: 11, maxNewTokens: 24, eosTokenId: 3 } as const;
 
-/** A tiny model, and the requests that its device gets. */
-async function load(backend: Backend): Promise<{ model: CausalLM; requests: DecodeRequest[] }> {
-  const requests: DecodeRequest[] = [];
+/** A tiny model. @param requests Gets those of its device; null: its device cannot draw. */
+function load(backend: Backend, requests: DecodeRequest[] | null): Promise<CausalLM> {
   const watched: Backend = {
     ...backend,
     compile: async (program, options) => {
-      const executable: Executable = await backend.compile(program, options), { decode } = executable;
-      if (decode) executable.decode = (request) => (requests.push(request), decode.call(executable, request));
-      return executable;
+      const executable = await backend.compile(program, options);
+      return {
+        execute: (batch) => executable.execute(batch),
+        ...requests && { maxDecodeSteps: executable.maxDecodeSteps, decode: (request) => (requests.push(request), executable.decode!(request)) },
+        read: (buffer, rows) => executable.read(buffer, rows),
+        writeRows: (tensor, firstRow, bytes) => executable.writeRows(tensor, firstRow, bytes),
+        finishWeights: () => executable.finishWeights(),
+        close: () => executable.close(),
+      };
     },
   };
-  const model = await AutoModelForCausalLM.fromPretrained(fixturePath("tiny_models/base"), { backend: watched, dtype: "float32", maxNumSeqs: 6 });
-  return { model, requests };
+  return AutoModelForCausalLM.fromPretrained(fixturePath("tiny_models/base"), { backend: watched, dtype: "float32", maxNumSeqs: 6 });
+}
+
+/** Does something in no time, so that the device makes as many tokens at once as it can, however slow it is. */
+async function inNoTime<T>(work: () => Promise<T>): Promise<T> {
+  const { now } = performance;
+  performance.now = () => 0;
+  try {
+    return await work();
+  } finally {
+    performance.now = now;
+  }
 }
 
 /** Ways of generating, and whether the device draws every token of them. */
@@ -40,24 +57,33 @@ const ways: Record<string, [options: Partial<GenerateOptions>, isDrawn: boolean]
   "scores and logits": [{ ...sampled, maxNewTokens: 4, returnDictInGenerate: true, outputScores: true, outputLogits: true }, false],
 };
 
-for (const [name, [options, isDrawn]] of Object.entries(ways)) {
-  Deno.test(`a device that draws tokens generates the same: ${name}`, async () => {
-    const { model, requests } = await load(drawingOracle(sampler)), { model: plain } = await load(oracleBackend);
-    const call = { inputIds, attentionMask, ...options }, got = await model.generate(call);
-    assertEquals(got, await plain.generate(call));
-    assertEquals(requests.every(({ sampling }) => !sampling.includes(undefined)), isDrawn);
+for (
+  const [device, test, open] of [
+    ["the oracle", Deno.test, () => Promise.resolve(drawingOracle(sampler))],
+    ["webgpu", gpuTest, createGpuBackend],
+  ] as const
+) {
+  for (const [name, [options, isDrawn]] of Object.entries(ways)) {
+    test(`${device} draws what the host draws: ${name}`, async () => {
+      const backend = await open(), requests: DecodeRequest[] = [], model = await load(backend, requests), plain = await load(backend, null);
+      const call = { inputIds, attentionMask, ...options }, got = await inNoTime(() => model.generate(call));
+      assertEquals(got, await plain.generate(call));
+      assert(requests.length > 0);
+      assertEquals(requests.every(({ sampling }) => !sampling.includes(undefined)), isDrawn);
+      assertEquals(requests.some(({ steps }) => steps > 8), isDrawn);
+      await Promise.all([model.dispose(), plain.dispose()]);
+    });
+  }
+
+  test(`${device} draws, and streamers get each token while forward runs in between`, async () => {
+    const backend = await open(), requests: DecodeRequest[] = [], model = await load(backend, requests), plain = await load(backend, null);
+    const prompt = inputIds[0], options = { inputIds: prompt, ...sampled }, tokens: number[] = [];
+    const { sequences: [sequence] } = await plain.generate(options), answer = sequence.slice(prompt.length);
+    const streamer = new TextStreamer({ decode: (ids) => ids.map((id) => `${id} `).join("") }, { skipPrompt: true });
+    streamer.onFinalizedText = (text) => tokens.push(...text.split(" ").filter(Boolean).map(Number));
+    const [{ logits }] = await Promise.all([model.forward({ inputIds, logitsToKeep: 1 }), model.generate({ ...options, streamer })]);
+    assertEquals([tokens, logits], [answer, (await plain.forward({ inputIds, logitsToKeep: 1 })).logits]);
+    assert(requests.length > 1 && requests.every(({ sampling }) => sampling[0] !== undefined));
     await Promise.all([model.dispose(), plain.dispose()]);
   });
 }
-
-Deno.test("streams and streamers get each token, and `forward` runs in between", async () => {
-  const { model, requests } = await load(drawingOracle(sampler)), { model: plain } = await load(oracleBackend), prompt = inputIds[0];
-  const options = { inputIds: prompt, ...sampled }, { sequences: [sequence] } = await plain.generate(options), answer = sequence.slice(prompt.length);
-  const tokens: number[] = [];
-  const streamer = new TextStreamer({ decode: (ids) => ids.map((id) => `${id} `).join("") }, { skipPrompt: true });
-  streamer.onFinalizedText = (text) => tokens.push(...text.split(" ").filter(Boolean).map(Number));
-  const [{ logits }] = await Promise.all([model.forward({ inputIds, logitsToKeep: 1 }), model.generate({ ...options, streamer })]);
-  assertEquals([tokens, logits], [answer, (await plain.forward({ inputIds, logitsToKeep: 1 })).logits]);
-  assert(requests.length > 1 && requests.every(({ sampling }) => sampling[0] !== undefined));
-  await Promise.all([model.dispose(), plain.dispose()]);
-});
