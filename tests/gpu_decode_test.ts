@@ -7,6 +7,7 @@ import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { type CompileOptions, type DecodeRequest, noToken, type RowSampling } from "../engine/backend.ts";
 import type { Batch } from "../engine/batch.ts";
 import type { SmolLM3Config } from "../engine/config.ts";
+import type { Format } from "../engine/formats.ts";
 import { smolLM3 } from "../engine/smollm3.ts";
 import { createGpuBackend } from "../gpu/backend.ts";
 import { DecodePaths } from "../gpu/decode_paths.ts";
@@ -26,13 +27,17 @@ interface TestSequence {
 }
 
 /** A model with two executables' worth of sequences: what is decoded one way never touches what is decoded the other way. */
-async function setUp(overrides: Partial<SmolLM3Config>, sizes: Pick<CompileOptions, "blockSize" | "cacheType">) {
-  const config = randomConfig(overrides), program = smolLM3(config), weights = randomWeights(program, () => "f32");
+async function setUp(
+  overrides: Partial<SmolLM3Config>,
+  sizes: Pick<CompileOptions, "blockSize" | "cacheType"> & Partial<CompileOptions>,
+  format: Format = "f32",
+) {
+  const config = randomConfig(overrides), program = smolLM3(config), weights = randomWeights(program, () => format);
   const options = { maxRows: 256, maxOutputs: 16, maxSequences: 16, maxContext: 320, blocks: Math.ceil(4096 / sizes.blockSize) };
   const executable = await backend!.compile(program, {
     ...options,
-    ...sizes,
     activations: "float32",
+    ...sizes,
     formats: weights.formats,
     threads: 1,
   }) as GpuExecutable;
@@ -192,6 +197,25 @@ gpuTest(
     executable.close();
   },
 );
+
+gpuTest("gpu decode: several steps of one sequence in a call are as many calls of one step, where the device can by the persistent walk", async () => {
+  const overrides = { hiddenSize: 256, intermediateSize: 512, numAttentionHeads: 4, numKeyValueHeads: 2, headDim: 128, vocabSize: 300 };
+  const model = await setUp(overrides, { blockSize: 8, cacheType: "f16", activations: "int8" }, "bf16"), { executable, config, blockSize } = model;
+  for (const [sequence] of ways.map((_, i) => sequencesOf(config, new Array(i + 1).fill(11), 6, model))) {
+    await prefill(model, sequence);
+    const last = ({ tokens }: TestSequence) => tokens.length - 1, batch = batchOf(config, blockSize, [sequence], last);
+    const { tokens } = await executable.decode(requestOf(config, batch, [sequence], 6)), { sampling } = sequence, single: number[] = [];
+    for (let step = 0; step < 6; step++) {
+      const penalties = sampling.penalties && { ...sampling.penalties, outputTokenIds: single.slice() };
+      const now = { ...sequence, sampling: { ...sampling, penalties, position: step } };
+      const made = await executable.decode(requestOf(config, batchOf(config, blockSize, [now], last), [now], 1));
+      single.push(made.tokens[0]);
+      sequence.tokens.push(made.tokens[0]);
+    }
+    assertEquals(Array.from(tokens), single);
+  }
+  executable.close();
+});
 
 gpuTest("gpu decode: a request that makes no sense is refused", async () => {
   const model = await setUp({ numHiddenLayers: 1 }, { blockSize: 4, cacheType: "f32" }), { executable, config, blockSize } = model;
