@@ -9,7 +9,7 @@ import { rowBytes } from "../engine/formats.ts";
 import type { Buffer, Cache, Program, Step, Weight } from "../engine/program.ts";
 import { headsTogether } from "./batch_inputs.ts";
 import { type Cost, type Dispatch, dispatch, type Lowered, type Memory } from "./dispatch.ts";
-import { epilogues, isGated, linear, matrixOf, prepare } from "./lower_linear.ts";
+import { isGated, linear, matrixOf, prepare } from "./lower_linear.ts";
 import { layouts } from "./weights.ts";
 
 export type { Dispatch, Memory } from "./dispatch.ts";
@@ -46,7 +46,7 @@ const lowerings: Record<Step["op"], (at: Lowered) => Dispatch[]> = {
     const [x, norm, weight, bias, out] = at.step.binds as [Buffer, Weight, Weight, Weight | null, Buffer], { buffer } = access(at.memory);
     return [
       ...prepare(at, weight, { x: buffer(x), cols: x.cols, norm: at.memory.weights.vector(norm), eps: at.step.consts.eps }, x.rows),
-      ...linear(at, { weight, bias, out, epilogue: epilogues.set, x: at.memory.scratch.normed, rowKind: x.rows }),
+      ...linear(at, { weight, bias, out, epilogue: "set", x: at.memory.scratch.normed, rowKind: x.rows }),
     ];
   },
   ropeStore(at) {
@@ -121,7 +121,7 @@ const lowerings: Record<Step["op"], (at: Lowered) => Dispatch[]> = {
     const [x, weight, bias, out] = at.step.binds as [Buffer, Weight, Weight | null, Buffer], { buffer } = access(at.memory);
     return [
       ...prepare(at, weight, { x: buffer(x), cols: x.cols }, x.rows),
-      ...linear(at, { weight, bias, out, epilogue: epilogues.add, x: buffer(x), rowKind: x.rows }),
+      ...linear(at, { weight, bias, out, epilogue: "add", x: buffer(x), rowKind: x.rows }),
     ];
   },
   normGatedLinear(at) {
@@ -130,9 +130,9 @@ const lowerings: Record<Step["op"], (at: Lowered) => Dispatch[]> = {
     const [gate, up] = weight.parts.map((part) => ({ ...weight, rows: part.rows, parts: [part] }));
     return [
       ...prepare(at, weight, { x: buffer(x), cols: x.cols, norm: at.memory.weights.vector(norm), eps }, x.rows),
-      ...isGated(at, weight, bias) ? linear(at, { ...common, weight, epilogue: epilogues.set, gated: gate.rows }) : [
-        ...linear(at, { ...common, weight: gate, epilogue: epilogues.set }),
-        ...linear(at, { ...common, weight: up, epilogue: epilogues.gate, biasFirst: gate.rows }),
+      ...isGated(at, weight, bias) ? linear(at, { ...common, weight, epilogue: "set", gated: gate.rows }) : [
+        ...linear(at, { ...common, weight: gate, epilogue: "set" }),
+        ...linear(at, { ...common, weight: up, epilogue: "gate", biasFirst: gate.rows }),
       ],
     ];
   },

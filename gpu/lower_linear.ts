@@ -10,14 +10,17 @@ import type { Counts } from "./batch_inputs.ts";
 import { type Cost, type Dispatch, dispatch, type Grid, type Lowered, type Memory, rowsOf, type Work } from "./dispatch.ts";
 import { type GpuFormat, layouts, type PlacedPart } from "./weights.ts";
 
-/** What a linear does with its result (epilogue.wgsl). */
-export const epilogues = { set: 0, add: 1, gate: 2 };
+/** What a linear does with its result (epilogue.wgsl): stores it, adds it to what is there, multiplies it with the activation of what is there. */
+export type Epilogue = "set" | "add" | "gate";
 
 /** Formats that packed dot products with int8 activations can take, with the parts that make them signed bytes. */
 const int8Parts: Partial<Record<GpuFormat, readonly string[]>> = {
   q4_0: ["int8_q4_0"],
   q4_1: ["int8_q4_1"],
   q8_0: ["int8_q8_0"],
+  q4_k: ["weight_k", "int8_k_minimums", "int8_q4_k"],
+  q5_k: ["weight_k", "int8_k_minimums", "int8_q5_k"],
+  q6_k: ["weight_k", "int8_q6_k"],
 };
 /** Formats whose weights are widened eight at a time; all others one by one. */
 const wideParts: Partial<Record<GpuFormat, string>> = { bf16: "tile_bf16", f16: "tile_f16", f32: "tile_f32" };
@@ -50,7 +53,7 @@ export interface Linear {
   /** Added to a column to find its bias. */
   readonly biasFirst?: number;
   readonly out: Buffer;
-  readonly epilogue: number;
+  readonly epilogue: Epilogue;
   /** Rows of gate, when the weight is gate and up and both are made together. */
   readonly gated?: number;
   /** Its input as f32. */
@@ -158,7 +161,7 @@ function plain(at: Lowered, linear: Linear, span: Span): Dispatch[] {
     dispatch(at, {
       parts: [name, "batch", "matrix", "epilogue", "layout", ...layouts[span.format].weight, "x_at"],
       access: "uurrrrw",
-      constants: { activation: at.activation, half_groups: span.half ? 1 : 0 },
+      constants: constantsOf(at, linear),
       resources,
       grid: (counts) => grid(rowsOf(linear.rowKind, counts)),
       cost: (work) => costOf(linear, span, rowsOf(linear.rowKind, work)),
@@ -174,7 +177,7 @@ function tuned(at: Lowered, linear: Linear, span: Span): Dispatch[] {
   const { inputs, scratch } = at.memory, int8 = isInt8(at, span), bias = biasOf(at, linear) ?? scratch.nothing, out = at.memory.buffer(linear.out);
   const kind = int8 ? "linear_int8" : "linear_float", format = int8 ? int8Parts[span.format]! : floatParts(span.format);
   const x = int8 ? [scratch.units, scratch.factors] : [linear.x], shape = ["batch", "matrix", "eight", "epilogue", "layout"];
-  const fields = fieldsOf(linear, span), constants = { activation: at.activation, half_groups: span.half ? 1 : 0 };
+  const fields = fieldsOf(linear, span), constants = constantsOf(at, linear);
   const make = (name: string, more: readonly string[], extra: Record<string, number>, splits: number, grid: (rows: number) => Grid) =>
     dispatch(at, {
       parts: [`${kind}${name}`, ...shape, ...format, ...more],
@@ -193,7 +196,7 @@ function tuned(at: Lowered, linear: Linear, span: Span): Dispatch[] {
     dispatch(at, {
       parts: ["linear_sum", "batch", "matrix", "epilogue"],
       access: "uurrw",
-      constants: { activation: at.activation },
+      constants,
       resources: [inputs.batch, matrixOf(at, { ...fields, splits }), scratch.planes, bias, out],
       grid: (counts) => {
         const rows = rowsOf(linear.rowKind, counts);
@@ -209,7 +212,7 @@ function tuned(at: Lowered, linear: Linear, span: Span): Dispatch[] {
       const last = splits === 1 && count * columns >= tiles[height].resident * at.memory.multiprocessors;
       const fits = (rows: number) => rows > least && rows <= (last ? upTo : Math.min(upTo, count * height));
       const grid = (rows: number): Grid => fits(rows) ? [Math.ceil(rows / height), columns, splits] : undefined;
-      made.push(make(name, ["tile_result", "tile_column", store], {}, splits, grid));
+      made.push(make(name, [...int8 ? ["int8_block"] : [], "tile_result", "tile_column", store], {}, splits, grid));
       if (splits > 1) made.push(sums(splits, fits));
       if (last) break;
     }
@@ -244,15 +247,20 @@ function costOf(linear: Linear, span: Span, rows: number, inputBytes = 4, planes
 
 /** Bytes of a row of outputs, which are read before they are written unless they are set. */
 function outputBytes({ epilogue, gated }: Linear, span: Span): number {
-  return (gated ?? span.rows) * (epilogue === epilogues.set ? 4 : 8);
+  return (gated ?? span.rows) * (epilogue === "set" ? 4 : 8);
 }
 
 function biasOf(at: Lowered, { bias }: Linear): Range | undefined {
   return bias ? at.memory.weights.vector(bias) : undefined;
 }
 
+/** What is worth a pipeline of its own. */
+function constantsOf({ activation }: Lowered, { bias, epilogue }: Linear): Record<string, number> {
+  return { activation, has_bias: bias ? 1 : 0, on_gate: epilogue === "gate" ? 1 : 0 };
+}
+
 /** Fields of `Matrix` in matrix.wgsl, in its order. */
-const matrixFields = ["inner", "blocks", "rows", "first", "stride", "gated", "splits", "epilogue", "hasBias", "biasFirst", "rotary", "ofOutputs"] as const;
+const matrixFields = ["inner", "blocks", "half", "rows", "first", "stride", "gated", "splits", "adds", "biasFirst", "rotary", "ofOutputs"] as const;
 type MatrixFields = Partial<Record<(typeof matrixFields)[number], number>>;
 
 /** The uniform `matrix` of a kernel; what is left out is 0, and `blocks` follow from `inner`. */
@@ -261,15 +269,15 @@ export function matrixOf({ memory }: Lowered, fields: MatrixFields & { inner: nu
   return memory.scratch.parameters.record(matrixFields.map((name) => all[name] ?? 0));
 }
 
-function fieldsOf({ epilogue, bias, biasFirst, rowKind, out, gated }: Linear, span: Span): MatrixFields & { inner: number } {
+function fieldsOf({ epilogue, biasFirst, rowKind, out, gated }: Linear, span: Span): MatrixFields & { inner: number } {
   return {
     inner: span.cols,
+    half: span.half ? 1 : 0,
     rows: span.rows,
     first: span.first,
     stride: out.cols,
     gated,
-    epilogue,
-    hasBias: bias ? 1 : 0,
+    adds: epilogue === "add" ? 1 : 0,
     biasFirst,
     rotary: span.rotary,
     ofOutputs: rowKind === "outputs" ? 1 : 0,

@@ -230,7 +230,7 @@ export class WeightStore {
   #pack(part: PlacedPart, chunk: Chunk, firstRow: number, rows: number, bytes: Uint8Array): void {
     const device = this.#device!, stride = rowBytes(part.format, part.cols), { pipeline, layout } = this.#pipelines!.compiled(packing(part));
     device.queue.writeBuffer(this.#staging!, 0, aligned(bytes));
-    device.queue.writeBuffer(this.#chunkInfo!, 0, Uint32Array.of(firstRow, rows, part.cols, part.blocks, stride, part.rotary));
+    device.queue.writeBuffer(this.#chunkInfo!, 0, Uint32Array.of(firstRow, rows, part.cols, part.blocks, part.half ? 1 : 0, stride, part.rotary));
     const resources = [{ buffer: this.#chunkInfo! }, { buffer: this.#staging! }, chunk.data(), chunk.scales()];
     const group = device.createBindGroup({ layout, entries: resources.map((resource, binding) => ({ binding, resource })) });
     const encoder = device.createCommandEncoder(), pass = encoder.beginComputePass();
@@ -292,8 +292,7 @@ function narrowWeights(program: Program): Set<Weight> {
 
 /** The kernel that packs a part. */
 function packing(part: PlacedPart) {
-  const constants = { half_groups: part.half ? 1 : 0 };
-  return { name: "pack", parts: ["pack", "layout", ...layouts[part.format].pack], access: "urww", constants };
+  return { name: "pack", parts: ["pack", "layout", ...layouts[part.format].pack], access: "urww", constants: {} };
 }
 
 /** The bytes as `writeBuffer` wants them: a multiple of 4, not shared. */

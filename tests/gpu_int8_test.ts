@@ -7,9 +7,10 @@ import { gpuTest } from "./gpu_test_case.ts";
 import { randomBatch, randomConfig, randomWeights } from "./random_model.ts";
 import { int8ActivationsTolerance } from "./tolerances.ts";
 
-for (const format of ["q4_0"] as Format[]) {
+for (const format of ["q4_0", "q4_1", "q8_0", "q4_k", "q5_k", "q6_k"] as Format[]) {
   gpuTest(`gpu: int8 activations stay near exact ones: ${format}`, async () => {
-    const config = randomConfig({ hiddenSize: 128, intermediateSize: 192, headDim: 32, vocabSize: 160 }), program = smolLM3(config);
+    const isK = format.endsWith("_k"), sizes = isK ? { hiddenSize: 256, intermediateSize: 256 } : { hiddenSize: 128, intermediateSize: 192 };
+    const config = randomConfig({ ...sizes, numAttentionHeads: isK ? 8 : 4, headDim: 32, vocabSize: 160 }), program = smolLM3(config);
     const weights = randomWeights(program, () => format), backend = await createGpuBackend();
     const run = async (activations: "int8" | "float32") => {
       const executable = await backend.compile(program, {

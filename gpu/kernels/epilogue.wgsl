@@ -1,5 +1,8 @@
-// What linear does with a result: 0 stores it, 1 adds it to what is there (the residual), 2 multiplies it with the activation of what is there (the gate).
+// What linear does with a result: it stores it, adds it to what is there (the residual), or multiplies it with the activation of what is there (the gate).
+// What is rare is a constant of the pipeline: the code is there for each of a thread's results.
 override activation: u32; // order of `activations` in engine/program.ts
+override has_bias: bool;
+override on_gate: bool;   // the gate is there
 
 fn row_count() -> u32 { return select(batch.rows, batch.outputs, matrix.of_outputs > 0u); }
 
@@ -25,12 +28,10 @@ fn store(row: u32, o: u32, sum: f32) {
   let column = matrix.first + o;
   let at = row * matrix.stride + column;
   var value = sum;
-  if (matrix.has_bias > 0u) { value += bias[matrix.bias_first + bias_index(column)]; }
-  switch (matrix.epilogue) {
-    case 1u: { out[at] += value; }
-    case 2u: { out[at] = activate(out[at]) * value; }
-    default: { out[at] = value; }
-  }
+  if (has_bias) { value += bias[matrix.bias_first + bias_index(column)]; }
+  if (on_gate) { value *= activate(out[at]); }
+  if (matrix.adds > 0u) { value += out[at]; }
+  out[at] = value;
 }
 
 // Gate and up of output `o` for one row; the biases of up follow those of gate.
@@ -38,7 +39,7 @@ fn store_gated(row: u32, o: u32, gate_sum: f32, up_sum: f32) {
   let column = matrix.first + o;
   var gate = gate_sum;
   var up = up_sum;
-  if (matrix.has_bias > 0u) {
+  if (has_bias) {
     gate += bias[matrix.bias_first + column];
     up += bias[matrix.bias_first + matrix.gated + column];
   }

@@ -1,5 +1,6 @@
 // A block of q4_0 for packed dot products: nibbles become signed bytes (q - 8), so that no sums of activations are needed.
 const has_min = false;
+const two_scales = false;
 alias Weights = vec4<u32>;
 fn load_weights(row: u32, block: u32) -> Weights { return weights[unit_index(row, block, 1u, 0u)]; }
 fn signed_bytes(v: u32) -> u32 { return ((v & 0x0f0f0f0fu) + 0x78787878u) ^ 0x80808080u; }

@@ -1,5 +1,6 @@
 // A block of q8_0 for packed dot products: signed bytes as they are.
 const has_min = false;
+const two_scales = false;
 struct Weights { low: vec4<u32>, high: vec4<u32> }
 fn load_weights(row: u32, block: u32) -> Weights { return Weights(weights[unit_index(row, block, 2u, 0u)], weights[unit_index(row, block, 2u, 1u)]); }
 fn signed_low(w: Weights) -> vec4<u32> { return w.low; }

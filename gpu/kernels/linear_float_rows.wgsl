@@ -23,7 +23,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   var o = 32u * group.x + lane;
   var begin = slice;
   var by = 16u;
-  if (half_groups) {
+  if (matrix.half > 0u) {
     o = 16u * group.x + (lane & 15u);
     begin = 2u * slice + (lane >> 4u);
     by = 32u;

@@ -1,7 +1,6 @@
 // linear for many rows of int8 activations and quantized weights: tiles of 128 rows x 128 outputs over K in steps of 64, packed dot products.
-// Built like linear_float.wgsl. A row's fifth unit holds what the two blocks of the step are multiplied with. The integer sum starts at 0x4b400000, the bits of
-// 1.5 * 2^23: read as a float it is 12582912 + sum, so one subtraction replaces the conversion.
-// The format's part (int8_*.wgsl) defines Weights, load_weights, signed_low and signed_high (the signed bytes of a block), pair_scales and has_min.
+// Built like linear_float.wgsl. A row's fifth unit holds what the two blocks of the step are multiplied with.
+// The format's part (int8_*.wgsl) defines Weights, load_weights, signed_low and signed_high (the signed bytes of a block), pair_scales; sums are made in int8_block.wgsl.
 // Twin: wasm/model/src/linear.
 @group(0) @binding(0) var<uniform> batch: Batch;
 @group(0) @binding(2) var<storage, read> weights: array<vec4<u32>>;
@@ -15,21 +14,8 @@ alias Tile = array<array<array<vec4<u32>, 5>, 16>, 8>;
 var<workgroup> tile_x: array<Tile, 2>;
 var<workgroup> tile_w: array<Tile, 2>;
 
-struct Rows { a: vec4<u32>, b: vec4<u32>, c: vec4<u32>, d: vec4<u32>, e: vec4<u32>, f: vec4<u32>, g: vec4<u32>, h: vec4<u32> }
 struct Sums { c0: Eight, c1: Eight, c2: Eight, c3: Eight, c4: Eight, c5: Eight, c6: Eight, c7: Eight }
 
-fn dots(x: vec4<u32>, w: vec4<u32>, sum: i32) -> i32 {
-  return sum + dot4I8Packed(x.x, w.x) + dot4I8Packed(x.y, w.y) + dot4I8Packed(x.z, w.z) + dot4I8Packed(x.w, w.w);
-}
-// Adds to 8 results of one output what one block of 32 values brings; f: the output's scale and minimum.
-fn block_of(c: Eight, p: Rows, q: Rows, w0: vec4<u32>, w1: vec4<u32>, sx: Eight, sums: Eight, f: vec2<f32>) -> Eight {
-  let o = 0x4b400000;
-  let low = vec4<i32>(dots(q.a, w1, dots(p.a, w0, o)), dots(q.b, w1, dots(p.b, w0, o)), dots(q.c, w1, dots(p.c, w0, o)), dots(q.d, w1, dots(p.d, w0, o)));
-  let high = vec4<i32>(dots(q.e, w1, dots(p.e, w0, o)), dots(q.f, w1, dots(p.f, w0, o)), dots(q.g, w1, dots(p.g, w0, o)), dots(q.h, w1, dots(p.h, w0, o)));
-  var sum = Eight(fma(bitcast<vec4<f32>>(low) - 12582912.0, sx.low * f.x, c.low), fma(bitcast<vec4<f32>>(high) - 12582912.0, sx.high * f.x, c.high));
-  if (has_min) { sum = Eight(fma(sums.low, vec4<f32>(f.y), sum.low), fma(sums.high, vec4<f32>(f.y), sum.high)); }
-  return sum;
-}
 fn rows_of(at: u32, ty: u32, u: u32) -> Rows {
   return Rows(tile_x[at][0][ty][u], tile_x[at][1][ty][u], tile_x[at][2][ty][u], tile_x[at][3][ty][u], tile_x[at][4][ty][u], tile_x[at][5][ty][u],
     tile_x[at][6][ty][u], tile_x[at][7][ty][u]);

@@ -13,21 +13,8 @@ var<workgroup> tile_w: array<array<array<vec4<u32>, 32>, 4>, 4>; // [unit][j][tx
 var<workgroup> factors_x: array<array<vec4<f32>, 4>, 8>;
 var<workgroup> factors_w: array<array<vec4<f32>, 32>, 4>;
 
-struct Rows { a: vec4<u32>, b: vec4<u32>, c: vec4<u32>, d: vec4<u32>, e: vec4<u32>, f: vec4<u32>, g: vec4<u32>, h: vec4<u32> }
 struct Sums { c0: Eight, c1: Eight, c2: Eight, c3: Eight }
 
-fn dots(x: vec4<u32>, w: vec4<u32>, sum: i32) -> i32 {
-  return sum + dot4I8Packed(x.x, w.x) + dot4I8Packed(x.y, w.y) + dot4I8Packed(x.z, w.z) + dot4I8Packed(x.w, w.w);
-}
-// Adds to 8 results of one output what one block of 32 values brings; f: the output's scale and minimum.
-fn block_of(c: Eight, p: Rows, q: Rows, w0: vec4<u32>, w1: vec4<u32>, sx: Eight, sums: Eight, f: vec2<f32>) -> Eight {
-  let o = 0x4b400000;
-  let low = vec4<i32>(dots(q.a, w1, dots(p.a, w0, o)), dots(q.b, w1, dots(p.b, w0, o)), dots(q.c, w1, dots(p.c, w0, o)), dots(q.d, w1, dots(p.d, w0, o)));
-  let high = vec4<i32>(dots(q.e, w1, dots(p.e, w0, o)), dots(q.f, w1, dots(p.f, w0, o)), dots(q.g, w1, dots(p.g, w0, o)), dots(q.h, w1, dots(p.h, w0, o)));
-  var sum = Eight(fma(bitcast<vec4<f32>>(low) - 12582912.0, sx.low * f.x, c.low), fma(bitcast<vec4<f32>>(high) - 12582912.0, sx.high * f.x, c.high));
-  if (has_min) { sum = Eight(fma(sums.low, vec4<f32>(f.y), sum.low), fma(sums.high, vec4<f32>(f.y), sum.high)); }
-  return sum;
-}
 fn rows_of(ty: u32, u: u32) -> Rows {
   return Rows(tile_x[u][0][ty], tile_x[u][1][ty], tile_x[u][2][ty], tile_x[u][3][ty], tile_x[u][4][ty], tile_x[u][5][ty], tile_x[u][6][ty], tile_x[u][7][ty]);
 }

@@ -14,7 +14,10 @@ fn dots(x: vec4<u32>, w: vec4<u32>) -> i32 { return (dot4I8Packed(x.x, w.x) + do
 fn dot_row(w: Block, row: u32, block: u32) -> f32 {
   let at = min(row, row_count() - 1u) * (matrix.inner >> 5u) + block;
   let f = x_scales[at];
-  var sum = f32(dots(x[2u * at], w.low) + dots(x[2u * at + 1u], w.high)) * (f.x * w.factor.x);
+  let low = dots(x[2u * at], w.low);
+  let high = dots(x[2u * at + 1u], w.high);
+  if (two_scales) { return f.x * (f32(low) * w.factor.x + f32(high) * w.factor.y); }
+  var sum = f32(low + high) * (f.x * w.factor.x);
   if (has_min) { sum += f.y * w.factor.y; }
   return sum;
 }
@@ -32,7 +35,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   var o = 32u * group.x + lane;
   var begin = slice;
   var by = 16u;
-  if (half_groups) {
+  if (matrix.half > 0u) {
     o = 16u * group.x + (lane & 15u);
     begin = 2u * slice + (lane >> 4u);
     by = 32u;

@@ -6,6 +6,7 @@ struct Matrix {
   rows: u32,      // staged rows
   inner: u32,
   blocks: u32,    // ceil(inner / 32)
+  half: u32,      // 1 where rows come in groups of 16 (layout.wgsl)
   row_bytes: u32,
   rotary: u32,    // head_dim of q and k, 0 for everything else
 }

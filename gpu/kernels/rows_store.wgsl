@@ -28,7 +28,7 @@ fn store_rows(group: vec3<u32>, thread: u32) {
   let row = group.y * few + r;
   if (r >= few || row >= row_count()) { return; }
   let at = r * 512u + lane;
-  if (half_groups) {
+  if (matrix.half > 0u) {
     let o = 16u * group.x + lane;
     if (lane < 16u && o < matrix.rows) { store(row, o, (eight_slices(at) + eight_slices(at + 256u)) + (eight_slices(at + 16u) + eight_slices(at + 272u))); }
     return;
