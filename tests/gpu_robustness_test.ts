@@ -93,6 +93,24 @@ gpuTest("gpu: what does not fit is refused with numbers, before any weight is wr
   device.destroy();
 });
 
+gpuTest("gpu: the estimate is what compiling and decoding take, but for the walk where a device cannot have it", async () => {
+  const backend = await createGpuBackend({}), { device } = backend.gpu, program = smolLM3(randomConfig()), weights = randomWeights(program, () => "q4_0");
+  let bytes = 0;
+  device.createBuffer = (descriptor) => {
+    bytes += descriptor.size;
+    return GPUDevice.prototype.createBuffer.call(device, descriptor);
+  };
+  const options = optionsOf(weights.formats, { activations: "int8", cacheType: "f16" }), executable = await backend.compile(program, options);
+  for (const [tensor, data] of weights.bytes) executable.writeRows(tensor, 0, data);
+  await executable.finishWeights();
+  const batch = randomBatch(randomConfig(), [{ past: 5, fresh: 1 }, { past: 2, fresh: 1 }], shape);
+  const sampling = [0, 0.9].map((temperature) => ({ temperature, topK: 5, topP: 0.9, minP: 0, seed: 1n, position: 0 }));
+  await executable.decode!({ batch, sampling, steps: 2, rope: batch.rope });
+  const over = backend.estimate(program, options) - bytes;
+  assert(over >= 0 && over < 32 << 10, `the estimate is ${over} bytes above the ${bytes} that were taken`);
+  device.destroy();
+});
+
 gpuTest("gpu: a shader error shows file, line and caret", async () => {
   const { pipelines, device } = await requestGpu();
   const broken = { name: "broken", parts: ["rms_norm", "batch"], access: "urrw", constants: { cols: 4, eps: 1e-6 } };
