@@ -10,6 +10,7 @@ import { DecodeBudget } from "./decode_budget.ts";
 import { type EngineMetrics, EngineStats } from "./engine_stats.ts";
 import type { BpeTokenizer, SampledToken, Sampler } from "./host.ts";
 import { ModelRunner, type RopeRows, type Sampled } from "./model_runner.ts";
+import { nextTask } from "./next_task.ts";
 import { OutputText } from "./output_text.ts";
 import { PendingRequest } from "./pending_request.ts";
 import type { RequestStream } from "./request_stream.ts";
@@ -272,11 +273,6 @@ export class EngineCore {
     const message = `Cannot continue a request of ${tokens.length} tokens: only ${pool.free} of ${pool.blocks} cache blocks of ${pool.blockSize} are free`;
     this.#fail(this.#streams.get(completion)!, new RangeError(message));
   }
-}
-
-/** Lets timers, input and cancellations in. */
-function nextTask(): Promise<void> {
-  return new Promise((resolve) => typeof setImmediate === "function" ? setImmediate(resolve) : setTimeout(resolve));
 }
 
 function asError(error: unknown): Error {

@@ -18,7 +18,7 @@ Deno.test("a random GGUF is a model: shapes, vocabulary and weights of the size 
 
         const name = "model.layers.1.mlp.down_proj.weight";
         assertEquals([tensors.get(name)!.storageType, ...tensors.get(name)!.shape], [type, 64, 96]);
-        const weights = new Float32Array((await loadHost()).codec.convert(checkpoint.readRows(name, 0, 64), type, "f32", 96).slice().buffer);
+        const weights = new Float32Array((await loadHost()).codec.convert(await checkpoint.readRows(name, 0, 64), type, "f32", 96).slice().buffer);
         const deviation = Math.sqrt(weights.reduce((sum, value) => sum + value * value, 0) / weights.length);
         assert(deviation > 0.01 && deviation < 0.03, `standard deviation ${deviation}`);
 

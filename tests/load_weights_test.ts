@@ -119,11 +119,11 @@ Deno.test("what is not native is converted, and a quantized embedding is the cod
   const executable = new Recorder(), name = "model.embed_tokens.weight", cols = checkpoint.config.hiddenSize;
   await loadWeights(program, checkpoint, planWeights(program, checkpoint, native, { quantization: "q8_0" }), codec, executable);
   const written = executable.writes.filter(({ tensor }) => tensor === name);
-  const expected = codec.convert(checkpoint.readRows(name, 0, checkpoint.config.vocabSize), "bf16", "q8_0", cols);
+  const expected = codec.convert(await checkpoint.readRows(name, 0, checkpoint.config.vocabSize), "bf16", "q8_0", cols);
   assertEquals(written.map(({ bytes }) => bytes.length), [expected.length]);
   assertEquals(written[0].bytes, new Uint8Array(expected));
   const norm = executable.writes.find(({ tensor }) => tensor === "model.norm.weight")!;
-  assertEquals(norm.bytes, new Uint8Array(codec.convert(checkpoint.readRows("model.norm.weight", 0, 1), "bf16", "f32", cols)));
+  assertEquals(norm.bytes, new Uint8Array(codec.convert(await checkpoint.readRows("model.norm.weight", 0, 1), "bf16", "f32", cols)));
   checkpoint.close();
   checkpoint.close();
 });

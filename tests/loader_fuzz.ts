@@ -67,7 +67,7 @@ async function openAll(container: Container, files: Record<string, Uint8Array>):
     : { kind: "transformers", name: "m", files: store } as const;
   const checkpoint = await openCheckpoint(source);
   for (const [name, { storageType, shape }] of checkpoint.tensors) {
-    if (isStorageType(storageType) && shape.length > 0 && shape.length < 3) checkpoint.readRows(name, 0, shape.length === 1 ? 1 : shape[0]);
+    if (isStorageType(storageType) && shape.length > 0 && shape.length < 3) await checkpoint.readRows(name, 0, shape.length === 1 ? 1 : shape[0]);
   }
   await checkpoint.tokenizer.spec();
 }

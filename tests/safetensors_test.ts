@@ -1,4 +1,4 @@
-import { assert, assertEquals, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { MemoryFile } from "../engine/loader/byte_file.ts";
 import { readSafetensors } from "../engine/loader/safetensors.ts";
 import { TensorStore } from "../engine/loader/tensor_store.ts";
@@ -22,15 +22,15 @@ Deno.test("tensors are listed in the order of their bytes, with their types and 
   assertEquals([storageType, shape, byteLength, offsetBytes], ["bf16", [2, 3], 12, file.size - 12]);
 });
 
-Deno.test("rows are read where they lie; what is no weight is refused", () => {
+Deno.test("rows are read where they lie; what is no weight is refused", async () => {
   const header = { m: { dtype: "F16", shape: [4, 3], data_offsets: [0, 24] }, v: { dtype: "F32", shape: [2], data_offsets: [24, 32] }, q: u8(32, 36) };
   const file = safetensors(header, 36), store = new TensorStore(readSafetensors(file), [file]);
-  assertEquals(Array.from(store.readRows("m", 1, 2)), Array.from({ length: 12 }, (_, i) => 6 + i));
-  assertEquals(Array.from(store.readRows("v", 0, 1)), [24, 25, 26, 27, 28, 29, 30, 31]);
-  assertEquals(store.readRows("m", 4, 0).length, 0);
-  assertThrows(() => store.readRows("m", 3, 2), RangeError, "Cannot read rows 3 to 5 of m: it has 4");
-  assertThrows(() => store.readRows("q", 0, 1), TypeError, "Cannot read q as weights: it is u8 [4]");
-  assertThrows(() => store.readRows("x", 0, 1), TypeError, "there is no such tensor");
+  assertEquals(Array.from(await store.readRows("m", 1, 2)), Array.from({ length: 12 }, (_, i) => 6 + i));
+  assertEquals(Array.from(await store.readRows("v", 0, 1)), [24, 25, 26, 27, 28, 29, 30, 31]);
+  assertEquals((await store.readRows("m", 4, 0)).length, 0);
+  await assertRejects(() => store.readRows("m", 3, 2), RangeError, "Cannot read rows 3 to 5 of m: it has 4");
+  await assertRejects(() => store.readRows("q", 0, 1), TypeError, "Cannot read q as weights: it is u8 [4]");
+  await assertRejects(() => store.readRows("x", 0, 1), TypeError, "there is no such tensor");
 });
 
 Deno.test("a header of quotes, colons and padding is read", () => {

@@ -111,7 +111,7 @@ Deno.test("a package imported over http fetches its files", async () => {
   });
   const files = new RemoteFolder(new URL(`http://127.0.0.1:${server.addr.port}/`));
   const checkpoint = await openCheckpoint({ kind: "transformers", name: "embedded", files });
-  assertEquals(checkpoint.readRows("model.norm.weight", 0, 1).length, 256);
+  assertEquals((await checkpoint.readRows("model.norm.weight", 0, 1)).length, 256);
   await assertRejects(() => checkpoint.tokenizer.spec(), Deno.errors.Http, "status 500");
   await assertRejects(() => files.open("none"), Deno.errors.NotFound, "there is no such file");
   await server.shutdown();

@@ -15,6 +15,8 @@ export interface ByteFile {
    * @throws {RangeError} when the file ends before that.
    */
   read(offset: number, into: Uint8Array): void;
+  /** As {@link ByteFile.read}, while other things go on. One at a time; what it fills is not to be touched until then. */
+  readAside(offset: number, into: Uint8Array): Promise<void>;
   close(): void;
 }
 
@@ -38,13 +40,23 @@ class LocalFile implements ByteFile {
   }
 
   read(offset: number, into: Uint8Array): void {
-    if (offset + into.length > this.size) throw pastEnd(this, offset, into.length);
+    this.#seek(offset, into.length);
+    for (let done = 0; done < into.length;) done += this.#counted(this.#file.readSync(into.subarray(done)), offset + done);
+  }
+
+  async readAside(offset: number, into: Uint8Array): Promise<void> {
+    this.#seek(offset, into.length);
+    for (let done = 0; done < into.length;) done += this.#counted(await this.#file.read(into.subarray(done)), offset + done);
+  }
+
+  #seek(offset: number, length: number): void {
+    if (offset + length > this.size) throw pastEnd(this, offset, length);
     this.#file.seekSync(offset, Deno.SeekMode.Start);
-    for (let done = 0; done < into.length;) {
-      const count = this.#file.readSync(into.subarray(done));
-      if (count === null) throw new RangeError(`Cannot read ${this.name}: it ends at offset ${offset + done}, it had ${this.size} bytes when it was opened`);
-      done += count;
-    }
+  }
+
+  #counted(count: number | null, offset: number): number {
+    if (count !== null) return count;
+    throw new RangeError(`Cannot read ${this.name}: it ends at offset ${offset}, it had ${this.size} bytes when it was opened`);
   }
 
   close(): void {
@@ -66,6 +78,11 @@ export class MemoryFile implements ByteFile {
   read(offset: number, into: Uint8Array): void {
     if (offset + into.length > this.size) throw pastEnd(this, offset, into.length);
     into.set(this.#bytes.subarray(offset, offset + into.length));
+  }
+
+  // deno-lint-ignore require-await -- rejects rather than throws
+  async readAside(offset: number, into: Uint8Array): Promise<void> {
+    this.read(offset, into);
   }
 
   close(): void {}

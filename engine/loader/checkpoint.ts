@@ -24,9 +24,9 @@ export interface Checkpoint {
   /**
    * Whole rows of a matrix in its storage type, heads in the order of Transformers; a vector is one row.
    *
-   * @returns Bytes that are valid until the next call.
+   * @returns Bytes that are valid until the call after the next, so that rows can be used while more are read. No two reads at once.
    */
-  readRows(name: string, firstRow: number, rowCount: number): Uint8Array;
+  readRows(name: string, firstRow: number, rowCount: number): Promise<Uint8Array>;
   /** Safe to call twice. */
   close(): void;
 }

@@ -8,7 +8,8 @@ import { type Format, rowBytes, type StorageType } from "../formats.ts";
 import type { Codec } from "../host.ts";
 import type { Program } from "../program.ts";
 import type { Checkpoint } from "./checkpoint.ts";
-import { programTensors } from "./plan_weights.ts";
+import { nextTask } from "../next_task.ts";
+import { type ProgramTensor, programTensors } from "./plan_weights.ts";
 
 /** How far loading is. */
 export interface LoadProgress {
@@ -28,7 +29,7 @@ export interface LoadOptions {
   readonly signal?: AbortSignal;
 }
 
-/** Most bytes of rows that are held at once, before and after conversion each. */
+/** Most bytes of rows that are read, checked or converted at a time. */
 const maxChunkBytes = 16 * 2 ** 20;
 /** The event loop gets its turn this often, so that progress shows and an abort arrives. */
 const maxBusyMs = 20;
@@ -36,7 +37,7 @@ const maxBusyMs = 20;
 /**
  * Reads, checks, converts and writes every tensor of a program, then finishes the executable's weights.
  *
- * Peak memory beside the weights themselves: a chunk before and a chunk after conversion.
+ * Peak memory beside the weights themselves: a chunk that is read while one is used, and one after conversion.
  *
  * @param plan From {@link planWeights}, for the same program and checkpoint.
  * @param codec Converts what the device does not have as it is, and looks for values that are not finite.
@@ -51,16 +52,16 @@ export async function loadWeights(
   executable: Executable,
   { onProgress, signal }: LoadOptions = {},
 ): Promise<void> {
-  const tensors = programTensors(program);
+  const tensors = programTensors(program), chunks = chunksOf(tensors, checkpoint, plan);
   const totalBytes = tensors.reduce((sum, { name }) => sum + checkpoint.tensors.get(name)!.byteLength, 0);
-  let loadedBytes = 0, busySince = performance.now();
-  for (const { name: tensor, rows, cols } of tensors) {
-    // The plan exists, so its tensors were seen to be there and to be weights.
-    const from = checkpoint.tensors.get(tensor)!.storageType as StorageType, to = plan.get(tensor)!;
-    const chunkRows = rowsPerChunk(Math.max(rowBytes(from, cols), rowBytes(to, cols)));
-    for (let firstRow = 0; firstRow < rows; firstRow += chunkRows) {
+  const read = async (index: number) =>
+    index < chunks.length ? await checkpoint.readRows(chunks[index].tensor, chunks[index].firstRow, chunks[index].rows) : null;
+  let loadedBytes = 0, busySince = performance.now(), reading = read(0);
+  try {
+    for (const [index, { tensor, firstRow, cols, from, to }] of chunks.entries()) {
+      const stored = (await reading)!;
+      reading = read(index + 1);
       signal?.throwIfAborted();
-      const stored = checkpoint.readRows(tensor, firstRow, Math.min(chunkRows, rows - firstRow));
       const wrong = codec.findNonFinite(stored, from, cols);
       if (wrong >= 0) {
         throw new RangeError(`Cannot load ${tensor}: the value in row ${firstRow + Math.floor(wrong / cols)}, column ${wrong % cols} is not finite`);
@@ -69,12 +70,35 @@ export async function loadWeights(
       loadedBytes += stored.length;
       onProgress?.({ loadedBytes, totalBytes, tensor });
       if (performance.now() - busySince < maxBusyMs) continue;
-      await new Promise((resolve) => setTimeout(resolve));
+      await nextTask();
       busySince = performance.now();
     }
+  } finally {
+    await reading.catch(() => {}); // nobody wants it any more, but it writes into its buffer and needs its file
   }
   signal?.throwIfAborted();
   await executable.finishWeights();
+}
+
+/** Rows that are read at once. */
+interface Chunk {
+  readonly tensor: string;
+  readonly firstRow: number;
+  readonly rows: number;
+  readonly cols: number;
+  readonly from: StorageType;
+  readonly to: Format;
+}
+
+function chunksOf(tensors: readonly ProgramTensor[], checkpoint: Checkpoint, plan: ReadonlyMap<string, Format>): Chunk[] {
+  return tensors.flatMap(({ name: tensor, rows, cols }) => {
+    // The plan exists, so its tensors were seen to be there and to be weights.
+    const from = checkpoint.tensors.get(tensor)!.storageType as StorageType, to = plan.get(tensor)!;
+    const chunkRows = rowsPerChunk(Math.max(rowBytes(from, cols), rowBytes(to, cols)));
+    return Array.from({ length: Math.ceil(rows / chunkRows) }, (_, i): Chunk => {
+      return { tensor, firstRow: i * chunkRows, rows: Math.min(chunkRows, rows - i * chunkRows), cols, from, to };
+    });
+  });
 }
 
 function rowsPerChunk(bytesPerRow: number): number {

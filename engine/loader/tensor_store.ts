@@ -59,12 +59,13 @@ export function tensorBytes(type: StorageType | OtherType, shape: readonly numbe
   return Number.isSafeInteger(bytes) ? bytes : NaN;
 }
 
-/** Reads rows of tensors into buffers of its own, which the next call reuses. */
+/** Reads rows of tensors into two buffers of its own, in turns. */
 export class TensorStore {
   readonly tensors: ReadonlyMap<string, StoredTensor>;
   readonly #files: readonly ByteFile[];
   #rows = new Uint8Array(0);
-  #head = new Uint8Array(0);
+  #rowsBefore = new Uint8Array(0);
+  #heads = new Uint8Array(0);
 
   constructor(tensors: ReadonlyMap<string, StoredTensor>, files: readonly ByteFile[]) {
     this.tensors = tensors;
@@ -74,11 +75,11 @@ export class TensorStore {
   /**
    * Rows of a tensor in its storage type, heads in the order of Transformers. A vector is one row.
    *
-   * @returns Bytes that are valid until the next call.
+   * @returns Bytes that are valid until the call after the next. No two reads at once.
    * @throws {TypeError} when there is no such tensor, or it is no vector or matrix of weights.
    * @throws {RangeError} when it has fewer rows.
    */
-  readRows(name: string, firstRow: number, rowCount: number): Uint8Array {
+  async readRows(name: string, firstRow: number, rowCount: number): Promise<Uint8Array> {
     const tensor = this.tensors.get(name);
     if (tensor === undefined) throw new TypeError(`Cannot read ${name}: there is no such tensor`);
     const { storageType, shape } = tensor;
@@ -89,13 +90,13 @@ export class TensorStore {
     if (firstRow < 0 || rowCount < 0 || firstRow + rowCount > rows) {
       throw new RangeError(`Cannot read rows ${firstRow} to ${firstRow + rowCount} of ${name}: it has ${rows}`);
     }
-    const out = this.#rows = atLeast(this.#rows, rowCount * bytesPerRow);
-    const bytes = out.subarray(0, rowCount * bytesPerRow);
+    [this.#rows, this.#rowsBefore] = [atLeast(this.#rowsBefore, rowCount * bytesPerRow), this.#rows];
+    const bytes = this.#rows.subarray(0, rowCount * bytesPerRow);
     const { interleavedHeadRows } = tensor;
     if (tensor.assemble) tensor.assemble(firstRow, bytes);
-    else if (interleavedHeadRows === undefined) tensor.file.read(tensor.offsetBytes + firstRow * bytesPerRow, bytes);
-    else if (shape.length === 2) this.#readHeads(tensor, interleavedHeadRows, bytesPerRow, firstRow, bytes);
-    else this.#readHeads(tensor, interleavedHeadRows, rowBytes(storageType, 1), 0, bytes);
+    else if (interleavedHeadRows === undefined) await tensor.file.readAside(tensor.offsetBytes + firstRow * bytesPerRow, bytes);
+    else if (shape.length === 2) await this.#readHeads(tensor, interleavedHeadRows, bytesPerRow, firstRow, bytes);
+    else await this.#readHeads(tensor, interleavedHeadRows, rowBytes(storageType, 1), 0, bytes);
     return bytes;
   }
 
@@ -104,15 +105,13 @@ export class TensorStore {
   }
 
   /** Row `half * s + i` of a head comes from row `2 * i + s`: w.reshape(heads, half, 2, in).swapaxes(1, 2). */
-  #readHeads(tensor: StoredTensor, headRows: number, bytesPerRow: number, firstRow: number, out: Uint8Array): void {
-    const half = headRows / 2, headBytes = headRows * bytesPerRow, end = firstRow + out.length / bytesPerRow;
-    const head = (this.#head = atLeast(this.#head, headBytes)).subarray(0, headBytes);
-    for (let number = Math.floor(firstRow / headRows); number * headRows < end; number++) {
-      tensor.file.read(tensor.offsetBytes + number * headBytes, head);
-      for (let row = Math.max(firstRow, number * headRows); row < Math.min(end, (number + 1) * headRows); row++) {
-        const inHead = row - number * headRows, from = (inHead < half ? 2 * inHead : 2 * (inHead - half) + 1) * bytesPerRow;
-        out.set(head.subarray(from, from + bytesPerRow), (row - firstRow) * bytesPerRow);
-      }
+  async #readHeads(tensor: StoredTensor, headRows: number, bytesPerRow: number, firstRow: number, out: Uint8Array): Promise<void> {
+    const half = headRows / 2, end = firstRow + out.length / bytesPerRow, start = firstRow - firstRow % headRows;
+    const length = (Math.ceil(end / headRows) * headRows - start) * bytesPerRow, heads = (this.#heads = atLeast(this.#heads, length)).subarray(0, length);
+    await tensor.file.readAside(tensor.offsetBytes + start * bytesPerRow, heads);
+    for (let row = firstRow; row < end; row++) {
+      const inHead = row % headRows, from = (row - start - inHead + (inHead < half ? 2 * inHead : 2 * (inHead - half) + 1)) * bytesPerRow;
+      out.set(heads.subarray(from, from + bytesPerRow), (row - firstRow) * bytesPerRow);
     }
   }
 }
