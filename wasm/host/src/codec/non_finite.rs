@@ -5,45 +5,47 @@ use super::block::u16_at;
 use super::grid_quants::iq1_m_scale;
 use super::storage::StorageType::{self, *};
 
+/// Values, or blocks, that are looked at without an exit: such a loop vectorizes.
+const RUN: usize = 1024;
+
 /// Index of the first value that is not finite; in a quantized type the first value of the first block with such a scale.
 pub fn find_non_finite(from: StorageType, bytes: &[u8]) -> Option<usize> {
-    match from {
-        F32 => first_special::<4>(bytes, |b| {
-            u32::from_le_bytes(b) & 0x7f80_0000 == 0x7f80_0000
+    let size = from.block_bytes();
+    let block = match from {
+        F32 => first_large::<4, u32>(bytes, |b| u32::from_le_bytes(*b) & 0x7fff_ffff, 0x7f80_0000),
+        F16 => first_large::<2, u16>(bytes, |b| u16::from_le_bytes(*b) & 0x7fff, 0x7c00),
+        Bf16 => first_large::<2, u16>(bytes, |b| u16::from_le_bytes(*b) & 0x7fff, 0x7f80),
+        Q4_0 => first_large::<18, u16>(bytes, |b| u16_at(b, 0) & 0x7fff, 0x7c00),
+        Q8_0 => first_large::<34, u16>(bytes, |b| u16_at(b, 0) & 0x7fff, 0x7c00),
+        _ => bytes.chunks_exact(size).position(|block| match from {
+            Iq1M => f16_special(iq1_m_scale(block)),
+            _ if from.is_four_bit() => !bitsandbytes::largest(from, block).is_finite(),
+            _ => from
+                .scale_offsets()
+                .iter()
+                .any(|at| f16_special(u16_at(block, *at))),
         }),
-        F16 => first_special::<2>(bytes, |b| f16_special(u16::from_le_bytes(b))),
-        Bf16 => first_special::<2>(bytes, |b| u16::from_le_bytes(b) & 0x7f80 == 0x7f80),
-        _ => {
-            let special = |block: &[u8]| match from {
-                Iq1M => f16_special(iq1_m_scale(block)),
-                _ if from.is_four_bit() => !bitsandbytes::largest(from, block).is_finite(),
-                _ => from
-                    .scale_offsets()
-                    .iter()
-                    .any(|at| f16_special(u16_at(block, *at))),
-            };
-            bytes
-                .chunks_exact(from.block_bytes())
-                .position(special)
-                .map(|block| block * from.block_values())
-        }
-    }
+    };
+    block.map(|block| block * from.block_values())
 }
 
 fn f16_special(bits: u16) -> bool {
     bits & 0x7c00 == 0x7c00
 }
 
-/// Counts over runs of 1024 values first: a loop without an exit vectorizes.
-fn first_special<const N: usize>(bytes: &[u8], special: impl Fn([u8; N]) -> bool) -> Option<usize> {
-    let special = |value: &[u8]| special(value.try_into().unwrap());
-    let count = |run: &[u8]| {
-        run.chunks_exact(N)
-            .fold(0u32, |n, value| n + special(value) as u32)
-    };
-    let run = bytes.chunks(1024 * N).position(|run| count(run) > 0)?;
-    let at = bytes[run * 1024 * N..].chunks_exact(N).position(special)?;
-    Some(run * 1024 + at)
+/// The first block of `N` bytes whose magnitude, bits without a sign, is `special` or more.
+fn first_large<const N: usize, T: Copy + Default + Ord>(
+    bytes: &[u8],
+    magnitude: impl Fn(&[u8; N]) -> T,
+    special: T,
+) -> Option<usize> {
+    let (blocks, _) = bytes.as_chunks::<N>();
+    let largest = |run: &[[u8; N]]| run.iter().map(&magnitude).fold(T::default(), T::max);
+    let run = blocks.chunks(RUN).position(|run| largest(run) >= special)?;
+    let at = blocks[run * RUN..]
+        .iter()
+        .position(|block| magnitude(block) >= special)?;
+    Some(run * RUN + at)
 }
 
 #[cfg(test)]
