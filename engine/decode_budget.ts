@@ -4,10 +4,10 @@
  * @module
  */
 
-/** Time in milliseconds that newcomers, cancellations and readers of streams can wait for. */
-const maxElapsedMs = 25;
+/** About the time in milliseconds that newcomers, cancellations and readers of streams can wait for. */
+const aimedMs = 25;
 
-/** Says how many steps fit into the time, by how long the last ones took. */
+/** Says how many steps take the time, by how long the last ones took. */
 export class DecodeBudget {
   /** Unknown: long. */
   #stepMs = Infinity;
@@ -19,9 +19,9 @@ export class DecodeBudget {
     this.#sequences = sequences;
   }
 
-  /** @returns Steps of that many sequences that fit, at least 1. A step of more sequences than the last takes longer, but by no more than as many times. */
+  /** @returns Steps of that many sequences that come nearest to the time, at least 1. A step of more sequences than the last takes longer, but by no more than as many times. */
   steps(sequences: number): number {
     const stepMs = this.#stepMs * Math.max(1, sequences / this.#sequences);
-    return Math.max(1, Math.floor(maxElapsedMs / stepMs));
+    return Math.max(1, Math.round(aimedMs / stepMs));
   }
 }
