@@ -19,7 +19,10 @@ export class DecodeBudget {
     this.#sequences = sequences;
   }
 
-  /** @returns Steps of that many sequences that come nearest to the time, at least 1. A step of more sequences than the last takes longer, but by no more than as many times. */
+  /**
+   * @returns Steps of that many sequences that come nearest to the time, at least 1. A step of more sequences than the last ones had may take as many
+   *   times as long.
+   */
   steps(sequences: number): number {
     const stepMs = this.#stepMs * Math.max(1, sequences / this.#sequences);
     return Math.max(1, Math.round(aimedMs / stepMs));
