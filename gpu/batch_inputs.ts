@@ -15,8 +15,9 @@ export interface Counts {
   readonly singles: number;
   /** Groups of rows of one sequence that attend together. */
   readonly tiles: number;
-  /** Parts into which the contexts of single rows are cut. */
+  /** Parts into which the contexts of single rows are cut, and those of tiles. */
   readonly slices: number;
+  readonly tileSlices: number;
 }
 
 /** What a batch asks of attention, for what it costs: keys of the sequences, and pairs of a row and a key that it sees; of rows on their own and in tiles. */
@@ -34,10 +35,10 @@ export const mostSteps = 64;
 const mostSingles = 4;
 /** Query rows of a tile: tokens times heads of a KV group. */
 const tileQueries = 64;
-/** Most slices of a context, and keys of a slice at least. */
-const mostSlices = 64, sliceKeys = 128;
-/** Rows times slices that partial results have room for, at least. */
-const partials = 256;
+/** Keys that attention looks at together, most slices of a context, and workgroups of either kernel that a multiprocessor computes at a time. */
+const keysTogether = 64, mostSlices = 64, resident = 2;
+/** Rows times slices that partial results have room for, if there are so many rows for each of four slices. */
+const partials = 2048;
 
 /** Heads that `attention_rows.wgsl` takes together: as many of a KV group as divide it, at most 4. */
 export function headsTogether(heads: number, kvHeads: number): number {
@@ -67,9 +68,14 @@ export function attentionWork({ queryStarts, contextLengths }: Batch): Attention
   return work;
 }
 
-/** Most pairs of a single row and a slice. */
-export function mostPartials(options: CompileOptions): number {
-  return Math.max(partials, Math.min(options.maxRows, mostSingles * options.maxSequences));
+/** Most pairs of a row and a slice. */
+export function mostPartials({ maxRows, maxSequences }: CompileOptions): number {
+  return Math.max(256, Math.min(partials, 4 * maxRows), Math.min(maxRows, mostSingles * maxSequences));
+}
+
+/** Rows of a tile. */
+export function tileRowsOf(heads: number, kvHeads: number): number {
+  return Math.max(1, Math.floor(tileQueries * kvHeads / heads));
 }
 
 /** Buffers that hold a {@link Batch}, sized for the largest one. */
@@ -86,6 +92,8 @@ export class BatchInputs {
   readonly singles: GPUBuffer;
   /** `[tiles]` first row, rows, sequence, keys that the first row sees; those with most keys first. */
   readonly tiles: GPUBuffer;
+  /** `[tiles, rows of a tile]` their rows; 2^32 - 1 where a tile has fewer. */
+  readonly tileRows: GPUBuffer;
   /** `[steps - 1, rows, headDim]` angles of the steps that the device makes on its own (advance.wgsl). */
   readonly anglesAhead: GPUBuffer;
   /** `[rows]` how many of those a row has made. */
@@ -94,17 +102,18 @@ export class BatchInputs {
   readonly #buffers: GPUBuffer[] = [];
   /** Blocks of the longest sequence. */
   readonly #tableWidth: number;
-  readonly #tileRows: number;
-  /** Workgroups that a row makes. */
-  readonly #groups: number;
-  /** Workgroups that fill the device. */
-  readonly #wanted: number;
+  readonly #rowsOfTile: number;
+  /** Workgroups that a row makes, and a tile, for each slice. */
+  readonly #groupsOfRow: number;
+  readonly #groupsOfTile: number;
+  /** Workgroups that run at the same time. */
+  readonly #resident: number;
   readonly #mostPartials: number;
 
   /** Bytes that the buffers take. */
   static bytes(program: Program, options: CompileOptions): number {
     return 32 + options.maxRows * (20 + 4 * attentionOf(program).headDim) + blockTableBytes(options) + options.maxOutputs * 8 +
-      mostTiles(program, options) * 16 + anglesAheadBytes(program, options);
+      mostTiles(program, options) * (16 + 4 * rowsOfTile(program)) + anglesAheadBytes(program, options);
   }
 
   /** @param multiprocessors Of the device, or a guess. */
@@ -117,9 +126,10 @@ export class BatchInputs {
     const { heads, kvHeads, headDim } = attentionOf(program);
     this.#device = device;
     this.#tableWidth = tableWidth(options);
-    this.#tileRows = tileRows(program);
-    this.#groups = heads / headsTogether(heads, kvHeads);
-    this.#wanted = 3 * multiprocessors;
+    this.#rowsOfTile = rowsOfTile(program);
+    this.#groupsOfTile = kvHeads * Math.ceil(headDim / 128);
+    this.#groupsOfRow = heads / headsTogether(heads, kvHeads);
+    this.#resident = resident * multiprocessors;
     this.#mostPartials = mostPartials(options);
     this.batch = make("batch", 32, GPUBufferUsage.UNIFORM);
     this.tokens = make("tokens", options.maxRows * 4);
@@ -130,6 +140,7 @@ export class BatchInputs {
     this.outputRows = make("outputRows", options.maxOutputs * 4);
     this.singles = make("singles", options.maxRows * 4);
     this.tiles = make("tiles", mostTiles(program, options) * 16);
+    this.tileRows = make("tileRows", mostTiles(program, options) * rowsOfTile(program) * 4);
     this.anglesAhead = make("anglesAhead", anglesAheadBytes(program, options));
     this.rounds = make("rounds", options.maxOutputs * 4);
   }
@@ -158,13 +169,13 @@ export class BatchInputs {
         for (let row = begin; row < end; row++) singles.push(row);
         longest = Math.max(longest, batch.contextLengths[sequence] + stepsAhead);
       } else {
-        for (let row = begin; row < end; row += this.#tileRows) tiles.push([row, Math.min(this.#tileRows, end - row), sequence, rowContext[2 * row + 1]]);
+        for (let row = begin; row < end; row += this.#rowsOfTile) tiles.push([row, Math.min(this.#rowsOfTile, end - row), sequence, rowContext[2 * row + 1]]);
       }
     }
     tiles.sort((a, b) => b[3] - a[3]); // the longest work first, so that it does not end alone
-    const wanted = singles.length === 0 ? 1 : Math.ceil(this.#wanted / (singles.length * this.#groups));
-    const slices = Math.max(1, Math.min(wanted, Math.ceil(longest / sliceKeys), mostSlices, Math.floor(this.#mostPartials / Math.max(1, singles.length))));
-    put(this.batch, Uint32Array.of(rows, batch.outputRows.length, sequences, blockTables.length / Math.max(1, sequences), slices, 0, 0, 0));
+    const slices = this.#slices(singles.length, singles.length * this.#groupsOfRow, longest);
+    const tileSlices = this.#slices(tiles.length * this.#rowsOfTile, tiles.length * this.#groupsOfTile, tiles.length > 0 ? tiles[0][3] : 0);
+    put(this.batch, Uint32Array.of(rows, batch.outputRows.length, sequences, blockTables.length / Math.max(1, sequences), slices, tileSlices, 0, 0));
     put(this.tokens, batch.tokens);
     put(this.angles, batch.rope);
     put(this.slots, batch.slots);
@@ -173,9 +184,24 @@ export class BatchInputs {
     put(this.outputRows, batch.outputRows);
     put(this.singles, Uint32Array.from(singles));
     put(this.tiles, Uint32Array.from(tiles.flat()));
+    if (tileSlices > 1) put(this.tileRows, Uint32Array.from(tiles.flatMap(([first, count]) => this.#padded(first, count))));
     put(this.anglesAhead, ahead);
     put(this.rounds, new Uint32Array(stepsAhead > 0 ? rows : 0));
-    return { rows, outputs: batch.outputRows.length, singles: singles.length, tiles: tiles.length, slices };
+    return { rows, outputs: batch.outputRows.length, singles: singles.length, tiles: tiles.length, slices, tileSlices };
+  }
+
+  /** Into how many slices contexts are cut: what all workgroups take one after the other, in turns of {@link keysTogether}, and what joining takes. */
+  #slices(rows: number, workgroups: number, keys: number): number {
+    const turns = Math.ceil(keys / keysTogether), most = Math.min(turns, mostSlices, Math.floor(this.#mostPartials / Math.max(1, rows)));
+    const cost = (slices: number) => Math.ceil(workgroups * slices / this.#resident) * Math.ceil(turns / slices) + (slices > 1 ? 2 + slices / 50 : 0);
+    let best = 1;
+    for (let slices = 2; slices <= most; slices++) if (cost(slices) < cost(best)) best = slices;
+    return best;
+  }
+
+  /** Rows of a tile, filled up. */
+  #padded(first: number, count: number): number[] {
+    return Array.from({ length: this.#rowsOfTile }, (_, i) => i < count ? first + i : 0xffff_ffff);
   }
 
   destroy(): void {
@@ -183,13 +209,13 @@ export class BatchInputs {
   }
 }
 
-function tileRows(program: Program): number {
+function rowsOfTile(program: Program): number {
   const { heads, kvHeads } = attentionOf(program);
-  return Math.max(1, Math.floor(tileQueries * kvHeads / heads));
+  return tileRowsOf(heads, kvHeads);
 }
 
 function mostTiles(program: Program, options: CompileOptions): number {
-  return Math.ceil(options.maxRows / tileRows(program)) + options.maxSequences;
+  return Math.ceil(options.maxRows / rowsOfTile(program)) + options.maxSequences;
 }
 
 function anglesAheadBytes(program: Program, { maxOutputs }: CompileOptions): number {

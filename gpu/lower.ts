@@ -7,7 +7,7 @@
 import type { CompileOptions } from "../engine/backend.ts";
 import { rowBytes } from "../engine/formats.ts";
 import type { Buffer, Cache, Program, Step, Weight } from "../engine/program.ts";
-import { headsTogether } from "./batch_inputs.ts";
+import { type Counts, headsTogether, tileRowsOf } from "./batch_inputs.ts";
 import { type Cost, type Dispatch, dispatch, type Lowered, type Memory } from "./dispatch.ts";
 import { isGated, linear, matrixOf, prepare } from "./lower_linear.ts";
 import { layouts } from "./weights.ts";
@@ -56,7 +56,7 @@ const lowerings: Record<Step["op"], (at: Lowered) => Dispatch[]> = {
       access: "urrww",
       constants: { heads, kv_heads: kvHeads, head_dim: headDim, rope, slots_in_cache: at.options.blocks * at.options.blockSize },
       resources: [inputs.batch, inputs.angles, inputs.slots, buffer(qkv), at.memory.cache(cache)],
-      grid: ({ rows }) => [rows, 1, 1],
+      grid: ({ rows }) => [rows, Math.ceil((rope * heads + 2 * kvHeads) * headDim / 512), 1],
       // q is rotated in place, k and v are read and stored
       cost: ({ rows }) => ({ bytes: rows * headDim * (heads * 8 * rope + 2 * kvHeads * (4 + cacheBytes(at))), operations: 0 }),
     })];
@@ -80,41 +80,50 @@ const lowerings: Record<Step["op"], (at: Lowered) => Dispatch[]> = {
         cost: ({ rows, singleKeys, tileKeys, singlePairs, tilePairs }) => cost(rows, singleKeys + tileKeys, singlePairs + tilePairs),
       })];
     }
-    const together = headsTogether(heads, kvHeads), keyUnits = headDim / (cacheType === "f32" ? 4 : 8) + 1;
+    // A thread for each eight dimensions of a key, as many keys as 256 threads and 20 KB of workgroup memory take.
+    const together = headsTogether(heads, kvHeads), eights = headDim / 8, keyLanes = Math.min(Math.floor(256 / eights), Math.floor(320 / (eights + 1)));
+    const sliceLanes = Math.floor(1024 / headDim);
     const units = ["batch", "eight", `cache_${cacheType}_units`];
+    const combine = (list: GPUBuffer, ofTiles: number, of: (counts: Counts) => readonly [rows: number, slices: number]) =>
+      dispatch(at, {
+        parts: ["attention_combine", "batch"],
+        access: "urrw",
+        constants: { heads, head_dim: headDim, of_tiles: ofTiles, slice_lanes: sliceLanes, sums_size: sliceLanes * headDim / 4 },
+        resources: [inputs.batch, list, scratch.partial, result],
+        grid: (counts) => {
+          const [rows, slices] = of(counts);
+          return rows > 0 && slices > 1 ? [rows, heads, 1] : undefined;
+        },
+        cost: (work) => {
+          const [rows, slices] = of(work);
+          return { bytes: rows * heads * 4 * (slices * (headDim + 4) + headDim), operations: 0 };
+        },
+      });
     return [
       dispatch(at, {
         parts: ["attention_tiles", ...units],
-        access: "urrrrw",
-        constants,
-        resources: [inputs.batch, inputs.tiles, inputs.blockTables, queries, kv, result],
-        grid: ({ tiles }) => tiles > 0 ? [tiles, kvHeads, Math.ceil(headDim / 128)] : undefined,
+        access: "urrrrww",
+        constants: { ...constants, tile_rows: tileRowsOf(heads, kvHeads) },
+        resources: [inputs.batch, inputs.tiles, inputs.blockTables, queries, kv, result, scratch.partial],
+        grid: ({ tiles, tileSlices }) => tiles > 0 ? [tiles, kvHeads, Math.ceil(headDim / 128) * tileSlices] : undefined,
         cost: ({ rows, singles, tileKeys, tilePairs }) => cost(rows - singles, tileKeys, tilePairs),
       }),
+      combine(inputs.tileRows, 1, ({ tiles, tileSlices }) => [tiles * tileRowsOf(heads, kvHeads), tileSlices]),
       dispatch(at, {
         parts: ["attention_rows", ...units],
         access: "urrrrrww",
         constants: {
           ...constants,
           together,
-          threads: 64 * together,
-          key_units: keyUnits,
-          keys_size: 64 * keyUnits,
-          query_size: together * headDim / 4,
-          weights_size: 16 * together,
+          key_lanes: keyLanes,
+          dots_size: 4 * keyLanes * (eights + 1),
+          scores_size: 4 * keyLanes,
         },
         resources: [inputs.batch, inputs.rowContext, inputs.blockTables, inputs.singles, queries, kv, result, scratch.partial],
         grid: ({ singles, slices }) => singles > 0 ? [singles, heads / together, slices] : undefined,
         cost: ({ singles, singleKeys, singlePairs }) => cost(singles, singleKeys, singlePairs),
       }),
-      dispatch(at, {
-        parts: ["attention_combine", "batch"],
-        access: "urrw",
-        constants: { heads, head_dim: headDim },
-        resources: [inputs.batch, inputs.singles, scratch.partial, result],
-        grid: ({ singles, slices }) => singles > 0 && slices > 1 ? [singles, heads, 1] : undefined,
-        cost: ({ singles, slices }) => ({ bytes: singles * heads * 4 * (slices * (headDim + 2) + headDim), operations: 0 }),
-      }),
+      combine(inputs.singles, 0, ({ singles, slices }) => [singles, slices]),
     ];
   },
   linearAdd(at) {

@@ -39,6 +39,8 @@ type Recording = (pass: GPUComputePassEncoder) => void;
 
 /** Work that goes before what is measured. */
 const warmUpUs = 60_000;
+/** Such submits go on for so long first: a device that had nothing to do needs it to come back to its clocks. */
+const settleMs = 400;
 const repetitions = 5;
 /** Queries of a set. */
 const mostQueries = 4096;
@@ -59,6 +61,7 @@ export async function profileBatch(executable: GpuExecutable, batch: Batch): Pro
   });
   const whole: Recording = (pass) => each.forEach((record) => record(pass)), passes = [whole, ...each];
   const before = repeated(whole, warmUps(await timePasses(gpu, [whole])));
+  await settle(() => timePasses(gpu, [whole], before));
   const runs: number[][] = [];
   for (let run = 0; run < repetitions; run++) runs.push(await timePasses(gpu, passes, before));
   const medians = passes.map((_, i) => median(runs.map((times) => times[i]))), rows = new Map<string, ProfileRow>();
@@ -87,12 +90,13 @@ export async function profileWalk(executable: GpuExecutable, batch: Batch, rope:
   const { counts, recorded } = await executable.prepare(batch), work = { ...counts, ...attentionWork(batch) }, times: number[] = [];
   const costs = recorded.map(({ dispatch }) => dispatch.cost?.(work) ?? { bytes: 0, operations: 0 });
   const steps = 1 + rope.length / batch.rope.length, timed = Math.min(8, steps);
-  for (let run = 0; run < repetitions; run++) {
+  const time = async () => {
     const walk = await executable.prepareWalk(batch, rope);
-    if (!walk) return undefined;
-    const [timeUs] = await timePasses(executable.gpu, [repeated(walk, timed)], repeated(walk, steps - timed));
-    times.push(timeUs / timed);
-  }
+    return walk && (await timePasses(executable.gpu, [repeated(walk, timed)], repeated(walk, steps - timed)))[0] / timed;
+  };
+  if (await time() === undefined) return undefined;
+  await settle(time);
+  for (let run = 0; run < repetitions; run++) times.push((await time())!);
   const stepUs = median(times), sum = (of: (cost: (typeof costs)[number]) => number) => costs.reduce((total, cost) => total + of(cost), 0);
   return {
     rows: [{ kernel: "persistent", count: 1, timeUs: stepUs, bytes: sum(({ bytes }) => bytes), operations: sum(({ operations }) => operations) }],
@@ -120,7 +124,9 @@ export async function measureBandwidth(gpu: Gpu): Promise<number> {
       pass.setBindGroup(0, group);
       pass.dispatchWorkgroups(Math.min(4096, Math.ceil(size / 4096)));
     };
-    const times = await timePasses(gpu, Array(repetitions).fill(read), repeated(read, warmUps(await timePasses(gpu, [read]))));
+    const before = repeated(read, warmUps(await timePasses(gpu, [read])));
+    await settle(() => timePasses(gpu, [read], before));
+    const times = await timePasses(gpu, Array(repetitions).fill(read), before);
     return size / Math.min(...times) * 1e6;
   } finally {
     source.destroy();
@@ -163,6 +169,12 @@ async function timePasses(gpu: Gpu, passes: readonly Recording[], before: Record
     resolved.destroy();
     for (const set of sets) set.destroy();
   }
+}
+
+/** Does work until clocks that sank while the device had nothing to do are up again. */
+async function settle(work: () => Promise<unknown>): Promise<void> {
+  const startMs = performance.now();
+  do await work(); while (performance.now() - startMs < settleMs);
 }
 
 /** How often work that took so long has to go before, so that clocks are up. */

@@ -24,7 +24,7 @@ function sizes(program: Program, options: CompileOptions) {
     units: int8,
     factors: int8 / 4,
     planes: Math.min(mostPlaneBytes, 8 * rows * outer * 4),
-    partial: attention ? mostPartials(options) * attention.heads * (attention.headDim + 2) * 4 : 0,
+    partial: attention ? mostPartials(options) * attention.heads * (attention.headDim + 4) * 4 : 0,
     nothing: 16,
   };
 }

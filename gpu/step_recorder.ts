@@ -62,7 +62,7 @@ export class StepRecorder {
       if (inputsEmbeds) this.#gpu.device.queue.writeBuffer(this.#embedded, 0, inputsEmbeds as Float32Array<ArrayBuffer>);
       return this.#memory.inputs.write(batch, ahead);
     });
-    const { rows, outputs, singles, tiles, slices } = counts, key = [rows, outputs, singles, tiles, slices].join();
+    const key = Object.values(counts).join();
     if (this.#last.key !== key) {
       await this.#compile(counts);
       this.#calls.checkOpen("run a batch");

@@ -1,7 +1,7 @@
 /**
  * Where a step's time goes on the GPU: the full SmolLM3-3B shape with random weights, kernel by kernel.
  *
- * `deno run -A bench/gpu/profile.ts [--format q4_0,q8_0,bf16,q4_k] [--rows 1,8,32] [--context 512] [--prefill 512,2048] [--layers 36] [--vocab 128256]`
+ * `deno run -A bench/gpu/profile.ts [--format q4_0,q8_0,bf16,q4_k] [--rows 1,8,32] [--context 512] [--prefill 512,2048] [--past 0] [--layers 36] [--vocab 128256]`
  *
  * @module
  */
@@ -20,12 +20,13 @@ const { values: args } = parseArgs({
     rows: { type: "string", default: "1,8,32" },
     context: { type: "string", default: "512" },
     prefill: { type: "string", default: "512,2048" },
+    past: { type: "string", default: "0" },
     layers: { type: "string", default: "36" },
     vocab: { type: "string", default: "128256" },
   },
 });
 const numbers = (text: string) => text.split(",").filter(Boolean).map(Number);
-const rows = numbers(args.rows), prefills = numbers(args.prefill), contexts = numbers(args.context), blockSize = 16;
+const rows = numbers(args.rows), prefills = numbers(args.prefill), contexts = numbers(args.context), pasts = numbers(args.past), blockSize = 16;
 const config = fullShape(Number(args.layers), Number(args.vocab)),
   batches = new Batches(config, blockSize),
   program = smolLM3(config),
@@ -36,7 +37,7 @@ console.log(`${gpu.name}, reads ${(bytesPerSecond / 1e9).toFixed(0)} GB/s`);
 for (const format of args.format.split(",") as Format[]) {
   const blocks = Math.max(
     ...rows.map((count) => count * Math.ceil((Math.max(...contexts) + 64) / blockSize)),
-    ...prefills.map((count) => Math.ceil(count / blockSize)),
+    ...prefills.map((count) => Math.ceil((Math.max(...pasts) + count) / blockSize)),
   );
   const executable = await GpuExecutable.compile(gpu, program, {
     maxRows: Math.max(512, ...prefills, ...rows),
@@ -60,9 +61,11 @@ for (const format of args.format.split(",") as Format[]) {
     if (walk) show("walk", 1, context, walk);
     for (const count of rows) show("sequences", count, context, await profileBatch(executable, batches.decode(count, context)));
   }
-  for (const count of prefills) {
-    const ids = Array.from({ length: count }, (_, i) => i * 7919 % config.vocabSize);
-    show("prompt", count, 0, await profileBatch(executable, batches.next(ids, 0, blockTable)));
+  for (const past of pasts) {
+    for (const count of prefills) {
+      const ids = Array.from({ length: count }, (_, i) => i * 7919 % config.vocabSize);
+      show("prompt", count, past, await profileBatch(executable, batches.next(ids, past, blockTable)));
+    }
   }
   executable.close();
 }

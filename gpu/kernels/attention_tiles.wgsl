@@ -1,6 +1,7 @@
 // attention for prompts over block tables: 64 query rows (the heads of a KV group for each of 64 / group tokens of one sequence) meet 64 keys at a time, so that
 // K and V are read once for all of them. Online softmax, f32 FMA: 128 threads make 8 rows x 4 keys of scores and 8 rows x 8 dimensions of values each
-// (rows ty + 8 i, keys 4 tx + j, dimensions 8 tx ..). Keys that no row may see are not visited. head_dim a multiple of 8; workgroups of z take 128 dimensions each.
+// (rows ty + 8 i, keys 4 tx + j, dimensions 8 tx ..). Keys that no row may see are not visited. head_dim a multiple of 8; workgroups of z take 128 dimensions of a slice of the context each, and
+// with several slices leave partial results to attention_combine.wgsl.
 // Twin: wasm/model/src/ops/attention.rs. Source: Milakov and Gimelshein 2018, arXiv:1805.02867; Dao et al. 2022, arXiv:2205.14135.
 override heads: u32;
 override kv_heads: u32;
@@ -8,6 +9,7 @@ override head_dim: u32;
 override window: u32;
 override block_size: u32;
 override slots_in_cache: u32;
+override tile_rows: u32; // rows that a tile has room for
 
 // Rows of one sequence: first row, number, sequence, keys that the first row sees.
 @group(0) @binding(0) var<uniform> batch: Batch;
@@ -16,6 +18,7 @@ override slots_in_cache: u32;
 @group(0) @binding(3) var<storage, read> qkv: array<vec4<f32>>;
 @group(0) @binding(4) var<storage, read> cache: array<vec4<u32>>;
 @group(0) @binding(5) var<storage, read_write> out: array<vec4<f32>>;
+@group(0) @binding(6) var<storage, read_write> partial: array<vec4<f32>>; // see attention_combine.wgsl
 
 struct Rows { a: vec4<f32>, b: vec4<f32>, c: vec4<f32>, d: vec4<f32>, e: vec4<f32>, f: vec4<f32>, g: vec4<f32>, h: vec4<f32> }
 struct Values { a: Eight, b: Eight, c: Eight, d: Eight, e: Eight, f: Eight, g: Eight, h: Eight }
@@ -92,12 +95,16 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   let together = heads / kv_heads;
   let info = tiles[group.x];
   let kv_head = group.y;
-  let dim0 = group.z * 128u;
+  let slice = group.z % batch.tile_slices;
+  let dim0 = group.z / batch.tile_slices * 128u;
   let tx = (thread & 7u) | (((thread >> 5u) & 1u) << 3u);
   let ty = ((thread >> 3u) & 3u) | ((thread >> 6u) << 2u);
   let last_m = info.y * together - 1u;
-  let end = info.w + info.y - 1u;
-  let begin = select(0u, info.w - window, window > 0u && info.w > window);
+  let last = info.w + info.y - 1u;
+  let first = select(0u, info.w - window, window > 0u && info.w > window);
+  let span = ((last - first + batch.tile_slices - 1u) / batch.tile_slices + 63u) & ~63u;
+  let begin = min(first + slice * span, last);
+  let end = min(begin + span, last);
   let stride = (heads + 2u * kv_heads) * head_dim / 4u;
   let scale = inverseSqrt(f32(head_dim)) * 1.44269504; // weights are powers of two
   let eights = head_dim / 8u;
@@ -223,20 +230,32 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   workgroupBarrier();
   let r = 4u * ty;
   let at = dim0 / 8u + tx;
-  store_row(info, kv_head, ty, last_m, at, scaled(v.a, 1.0 / row_sum(r)));
-  store_row(info, kv_head, ty + 8u, last_m, at, scaled(v.b, 1.0 / row_sum(r + 32u)));
-  store_row(info, kv_head, ty + 16u, last_m, at, scaled(v.c, 1.0 / row_sum(r + 64u)));
-  store_row(info, kv_head, ty + 24u, last_m, at, scaled(v.d, 1.0 / row_sum(r + 96u)));
-  store_row(info, kv_head, ty + 32u, last_m, at, scaled(v.e, 1.0 / row_sum(r + 128u)));
-  store_row(info, kv_head, ty + 40u, last_m, at, scaled(v.f, 1.0 / row_sum(r + 160u)));
-  store_row(info, kv_head, ty + 48u, last_m, at, scaled(v.g, 1.0 / row_sum(r + 192u)));
-  store_row(info, kv_head, ty + 56u, last_m, at, scaled(v.h, 1.0 / row_sum(r + 224u)));
+  let place = Place(group.x, kv_head, slice, at);
+  store_row(info, place, ty, most_low.x, row_sum(r), v.a);
+  store_row(info, place, ty + 8u, most_low.y, row_sum(r + 32u), v.b);
+  store_row(info, place, ty + 16u, most_low.z, row_sum(r + 64u), v.c);
+  store_row(info, place, ty + 24u, most_low.w, row_sum(r + 96u), v.d);
+  store_row(info, place, ty + 32u, most_high.x, row_sum(r + 128u), v.e);
+  store_row(info, place, ty + 40u, most_high.y, row_sum(r + 160u), v.f);
+  store_row(info, place, ty + 48u, most_high.z, row_sum(r + 192u), v.g);
+  store_row(info, place, ty + 56u, most_high.w, row_sum(r + 224u), v.h);
 }
 
-fn store_row(info: vec4<u32>, kv_head: u32, m: u32, last_m: u32, eight: u32, v: Eight) {
-  if (m > last_m || eight >= head_dim / 8u) { return; }
+struct Place { tile: u32, kv_head: u32, slice: u32, eight: u32 }
+
+fn store_row(info: vec4<u32>, place: Place, m: u32, most: f32, sum: f32, v: Eight) {
   let together = heads / kv_heads;
-  let to = ((info.x + m / together) * heads + kv_head * together + m % together) * (head_dim / 4u) + 2u * eight;
-  out[to] = v.low;
-  out[to + 1u] = v.high;
+  let row = m / together;
+  let head = place.kv_head * together + m % together;
+  if (row >= info.y || place.eight >= head_dim / 8u) { return; }
+  if (batch.tile_slices == 1u) {
+    let to = ((info.x + row) * heads + head) * (head_dim / 4u) + 2u * place.eight;
+    out[to] = v.low / sum;
+    out[to + 1u] = v.high / sum;
+    return;
+  }
+  let to = (((place.tile * tile_rows + row) * heads + head) * batch.tile_slices + place.slice) * (head_dim / 4u + 1u);
+  partial[to + 2u * place.eight] = v.low;
+  partial[to + 2u * place.eight + 1u] = v.high;
+  if (place.eight == 0u) { partial[to + head_dim / 4u] = vec4<f32>(most, sum, 0.0, 0.0); }
 }

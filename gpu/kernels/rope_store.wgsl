@@ -10,37 +10,30 @@ override slots_in_cache: u32;
 @group(0) @binding(0) var<uniform> batch: Batch;
 @group(0) @binding(1) var<storage, read> angles: array<f32>; // [rows][cos of head_dim / 2 | sin of head_dim / 2]
 @group(0) @binding(2) var<storage, read> slots: array<u32>;
-@group(0) @binding(3) var<storage, read_write> qkv: array<f32>;
+@group(0) @binding(3) var<storage, read_write> qkv: array<vec2<f32>>;
 @group(0) @binding(4) var<storage, read_write> cache: array<u32>;
 
-// The pair of values at `at`, the `pair`-th of all heads, rotated.
-fn rotated(row: u32, pair: u32, at: u32) -> vec2<f32> {
-  let a = qkv[at];
-  let b = qkv[at + 1u];
-  if (!rope) { return vec2<f32>(a, b); }
-  let half = head_dim / 2u;
-  let c = angles[row * head_dim + pair % half];
-  let s = angles[row * head_dim + half + pair % half];
-  return vec2<f32>(a * c - b * s, b * c + a * s);
-}
-
-@compute @workgroup_size(64)
+// A thread a pair: those of q's heads (which stay as they are without rope), then those of k's and of v's.
+@compute @workgroup_size(256)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
   let row = group.x;
-  let kv = kv_heads * head_dim;
-  let base = row * (heads * head_dim + 2u * kv);
-  let key = base + heads * head_dim;
-  let pairs = kv / 2u;
-  let at = slots[row] * pairs;
-  for (var p = thread; p < pairs; p += 64u) {
-    cache_store(at + p, rotated(row, p, key + 2u * p));
-    cache_store(slots_in_cache * pairs + at + p, vec2<f32>(qkv[key + kv + 2u * p], qkv[key + kv + 2u * p + 1u]));
+  let of_q = heads * head_dim / 2u;
+  let of_k = kv_heads * head_dim / 2u;
+  var pair = group.y * 256u + thread;
+  if (!rope) { pair += of_q; }
+  if (pair >= of_q + 2u * of_k) { return; }
+  let at = row * (of_q + 2u * of_k) + pair;
+  var value = qkv[at];
+  if (rope && pair < of_q + of_k) {
+    let half = head_dim / 2u;
+    let c = angles[row * head_dim + pair % half];
+    let s = angles[row * head_dim + half + pair % half];
+    value = vec2<f32>(value.x * c - value.y * s, value.y * c + value.x * s);
   }
-  if (rope) {
-    for (var p = thread; p < heads * head_dim / 2u; p += 64u) {
-      let q = rotated(row, p, base + 2u * p);
-      qkv[base + 2u * p] = q.x;
-      qkv[base + 2u * p + 1u] = q.y;
-    }
+  if (pair < of_q) {
+    qkv[at] = value;
+  } else {
+    let v = pair >= of_q + of_k;
+    cache_store(select(0u, slots_in_cache * of_k, v) + slots[row] * of_k + pair - select(of_q, of_q + of_k, v), value);
   }
 }
