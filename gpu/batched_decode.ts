@@ -5,14 +5,12 @@
  */
 import { type CompileOptions, type DecodeRequest, type DecodeResult, noToken } from "../engine/backend.ts";
 import type { Program } from "../engine/program.ts";
+import { CommandStream } from "./command_stream.ts";
 import type { Gpu } from "./device.ts";
 import type { DeviceCalls } from "./device_calls.ts";
 import type { ProgramMemory } from "./memory.ts";
 import type { Kernel } from "./pipelines.ts";
 import { bind, type StepRecorder } from "./step_recorder.ts";
-
-/** Dispatches of one submit, or those of one step if they are more: the device is at work while the next are recorded. */
-const submitDispatches = 1024;
 
 /** Decodes batches, one dispatch after the other. */
 export class BatchedDecode {
@@ -33,7 +31,7 @@ export class BatchedDecode {
 
   /** Makes the tokens that a request asks for. */
   async decode({ batch, sampling, steps, rope }: DecodeRequest): Promise<DecodeResult> {
-    const { device } = this.#gpu, { readback, sampler } = this.#memory, outputs = sampling.length, isDrawn = sampling.some((row) => row !== undefined);
+    const { readback, sampler } = this.#memory, outputs = sampling.length, isDrawn = sampling.some((row) => row !== undefined);
     const { recorded } = await this.#recorder.prepare(batch, rope);
     if (isDrawn) await sampler.prepare(sampling, steps);
     const advance = steps > 1 ? this.#advance ??= await this.#prepareAdvance() : undefined;
@@ -41,28 +39,21 @@ export class BatchedDecode {
     const logits = this.#memory.buffer(this.#program.logits), rowBytes = this.#program.logits.cols * 4, madeBytes = isDrawn ? steps * outputs * 4 : 0;
     const wanted = sampling.flatMap((row, i) => row ? [] : [i]), bytes = madeBytes + wanted.length * rowBytes;
     this.#calls.scoped(() => {
-      let encoder = device.createCommandEncoder(), pass = encoder.beginComputePass(), count = 0;
+      const stream = new CommandStream(this.#gpu.device);
       for (let step = 0; step < steps; step++) {
-        if (step > 0 && count + recorded.length > submitDispatches) {
-          pass.end();
-          device.queue.submit([encoder.finish()]);
-          encoder = device.createCommandEncoder();
-          pass = encoder.beginComputePass();
-          count = 0;
-        }
         if (step > 0) {
+          const { pass } = stream;
           pass.setPipeline(advance!.pipeline);
           pass.setBindGroup(0, advance!.group);
           pass.dispatchWorkgroups(outputs);
         }
-        this.#recorder.record(pass, recorded, step === 0 && batch.inputsEmbeds ? 1 : 0);
-        if (isDrawn) sampler.record(pass);
-        count += recorded.length;
+        this.#recorder.record(stream, recorded, step === 0 && batch.inputsEmbeds ? 1 : 0);
+        if (isDrawn) sampler.record(stream.pass);
       }
-      pass.end();
-      if (isDrawn) readback.record(encoder, sampler.made, 0, madeBytes);
-      wanted.forEach((row, i) => readback.record(encoder, logits, row * rowBytes, rowBytes, madeBytes + i * rowBytes));
-      device.queue.submit([encoder.finish()]);
+      stream.finish((encoder) => {
+        if (isDrawn) readback.record(encoder, sampler.made, 0, madeBytes);
+        wanted.forEach((row, i) => readback.record(encoder, logits, row * rowBytes, rowBytes, madeBytes + i * rowBytes));
+      });
     });
     const read = bytes > 0 ? await readback.read(bytes) : new ArrayBuffer(0);
     return {

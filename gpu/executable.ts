@@ -8,6 +8,7 @@ import type { Batch } from "../engine/batch.ts";
 import type { Buffer, Program } from "../engine/program.ts";
 import { mostSteps } from "./batch_inputs.ts";
 import { BatchedDecode } from "./batched_decode.ts";
+import { CommandStream } from "./command_stream.ts";
 import { DecodePaths } from "./decode_paths.ts";
 import type { Gpu } from "./device.ts";
 import { DeviceCalls } from "./device_calls.ts";
@@ -60,6 +61,8 @@ export class GpuExecutable implements Executable {
     this.#calls.checkOpen("write weights");
     this.#memory.weights.write(tensor, firstRow, bytes);
   }
+
+  readonly findsNonFinite = true;
 
   finishWeights(): Promise<void> {
     return this.#calls.guard(() => this.#memory.weights.finish());
@@ -117,14 +120,12 @@ export class GpuExecutable implements Executable {
 
   /** Uploads the batch, records steps `first .. end` and whatever `more` does, and submits. */
   async #submit(batch: Batch, first: number, end: number, more?: (encoder: GPUCommandEncoder) => void): Promise<void> {
-    const { recorded } = await this.#recorder.prepare(batch), { device } = this.gpu;
+    const { recorded } = await this.#recorder.prepare(batch);
     this.#calls.checkOpen("run a batch");
     this.#calls.scoped(() => {
-      const encoder = device.createCommandEncoder(), pass = encoder.beginComputePass();
-      this.#recorder.record(pass, recorded, first, end);
-      pass.end();
-      more?.(encoder);
-      device.queue.submit([encoder.finish()]);
+      const stream = new CommandStream(this.gpu.device);
+      this.#recorder.record(stream, recorded, first, end);
+      stream.finish(more);
     });
   }
 

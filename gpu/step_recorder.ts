@@ -9,6 +9,7 @@ import type { Buffer, Program } from "../engine/program.ts";
 import type { Counts } from "./batch_inputs.ts";
 import type { Gpu } from "./device.ts";
 import type { DeviceCalls } from "./device_calls.ts";
+import type { CommandStream } from "./command_stream.ts";
 import type { Grid } from "./dispatch.ts";
 import { type Dispatch, lower } from "./lower.ts";
 import type { ProgramMemory } from "./memory.ts";
@@ -72,9 +73,10 @@ export class StepRecorder {
   }
 
   /** Records the dispatches of steps `first` up to but not including `end`. */
-  record(pass: GPUComputePassEncoder, recorded: readonly Recorded[], first = 0, end = Infinity): void {
+  record(stream: CommandStream, recorded: readonly Recorded[], first = 0, end = Infinity): void {
     for (const { dispatch: { step }, pipeline, group, grid } of recorded) {
       if (step < first || step >= end) continue;
+      const { pass } = stream;
       pass.setPipeline(pipeline);
       pass.setBindGroup(0, group);
       pass.dispatchWorkgroups(...grid);
