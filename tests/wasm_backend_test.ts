@@ -21,6 +21,8 @@ interface Case {
 }
 
 const of = (format: Format) => () => format;
+/** Widths of 3 and 5 blocks of 64 values, rows that fill no group. */
+const odd = { hiddenSize: 192, intermediateSize: 320, numAttentionHeads: 3, numKeyValueHeads: 1, headDim: 64, attentionBias: true };
 const cases: Case[] = [
   {
     name: "f32, GQA 2, two sequences, then both one token further",
@@ -31,6 +33,13 @@ const cases: Case[] = [
   { name: "q8_0, odd heads", format: of("q8_0"), config: { headDim: 24, hiddenAct: "gelu_pytorch_tanh" } },
   { name: "q4_0, untied, relu, window", format: of("q4_0"), config: { tieWordEmbeddings: false, hiddenAct: "relu", slidingWindows: [0, 6] } },
   { name: "q4_1, GQA 8, head 128", format: of("q4_1"), config: { numAttentionHeads: 8, numKeyValueHeads: 1, headDim: 128 } },
+  { name: "nf4, nf4_bf16 and nf4_f16, odd numbers of blocks", format: (_, part) => (["nf4", "nf4_bf16", "nf4_f16"] as const)[part], config: odd },
+  {
+    name: "fp4, fp4_bf16 and fp4_f16, 70 rows",
+    format: (_, part) => (["fp4", "fp4_bf16", "fp4_f16"] as const)[part],
+    config: odd,
+    steps: [[{ past: 0, fresh: 70 }]],
+  },
   { name: "GQA 3, heads of 10", config: { numAttentionHeads: 6, numKeyValueHeads: 2, headDim: 10 } },
   { name: "f16 cache, block size 1", cacheType: "f16", blockSize: 1 },
   { name: "bf16 cache, block size 64, 70 rows", cacheType: "bf16", blockSize: 64, steps: [[{ past: 0, fresh: 70 }], [{ past: 70, fresh: 3 }]] },

@@ -4,6 +4,7 @@
  * @module
  */
 import { type Backend, DeviceError } from "../engine/backend.ts";
+import { formatNumbers } from "./encode.ts";
 import { WasmExecutable } from "./executable.ts";
 import { layOut } from "./layout.ts";
 import { type BuildName, loadModel, supportedBuild } from "./model.ts";
@@ -40,7 +41,7 @@ export async function createWasmBackend({ build = "auto", memoryBytes = 2 ** 32 
     layOut(program, { ...options, threads: threadsOf(options.threads) }, model, memoryBytes);
   return {
     device: "wasm",
-    formats: new Set(["f32", "f16", "bf16", "q8_0", "q4_0", "q4_1", "q4_k", "q5_k", "q6_k"]),
+    formats: new Set(formatNumbers),
     estimate: (program, options) => place(program, options).totalBytes,
     compile: async (program, options) => {
       const layout = place(program, options), available = availableBytes();

@@ -16,8 +16,10 @@ export interface Addresses {
 }
 
 const opNumbers = Object.keys(ops) as OpName[];
-/** In the order of `Format` in the crate. */
-const formatNumbers: readonly Format[] = ["f32", "f16", "bf16", "q8_0", "q4_0", "q4_1", "q4_k", "q5_k", "q6_k"];
+/** Formats with kernels, in the order of `Format` in the crate. */
+export const formatNumbers: readonly Format[] = [
+  ...["f32", "f16", "bf16", "q8_0", "q4_0", "q4_1", "q4_k", "q5_k", "q6_k", "nf4", "nf4_bf16", "nf4_f16", "fp4", "fp4_bf16", "fp4_f16"] as const,
+];
 const floatConstants = new Set(["eps"]);
 
 /** In the order of the crate's `Context`. */

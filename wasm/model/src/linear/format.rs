@@ -1,4 +1,5 @@
-//! How the numbers of a weight are stored in a file: blocks of ggml-common.h, little-endian; a row is a whole number of blocks.
+//! How the numbers of a weight are stored in a file: blocks of ggml-common.h and of bitsandbytes (`engine/formats.ts`), little-endian; a row is
+//! a whole number of blocks.
 
 /// A storage type that the kernels multiply with as it is. The order is the number in an encoded program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,11 +14,17 @@ pub enum Format {
     Q4K,
     Q5K,
     Q6K,
+    Nf4,
+    Nf4Bf16,
+    Nf4F16,
+    Fp4,
+    Fp4Bf16,
+    Fp4F16,
 }
 
 impl Format {
     /// Every format, by its number.
-    pub const ALL: [Format; 9] = [
+    pub const ALL: [Format; 15] = [
         Format::F32,
         Format::F16,
         Format::Bf16,
@@ -27,6 +34,12 @@ impl Format {
         Format::Q4K,
         Format::Q5K,
         Format::Q6K,
+        Format::Nf4,
+        Format::Nf4Bf16,
+        Format::Nf4F16,
+        Format::Fp4,
+        Format::Fp4Bf16,
+        Format::Fp4F16,
     ];
 
     /// The format with this number.
@@ -45,12 +58,15 @@ impl Format {
             Format::Q4K => (256, 144),
             Format::Q5K => (256, 176),
             Format::Q6K => (256, 210),
+            Format::Nf4 | Format::Nf4Bf16 | Format::Nf4F16 => (64, 36),
+            Format::Fp4 | Format::Fp4Bf16 | Format::Fp4F16 => (64, 36),
         }
     }
 
     /// Whether int8 activations apply; the other formats always multiply with float32 activations.
     pub const fn quantized(self) -> bool {
-        !matches!(self, Format::F32 | Format::F16 | Format::Bf16)
+        use Format::*;
+        matches!(self, Q8_0 | Q4_0 | Q4_1 | Q4K | Q5K | Q6K)
     }
 
     /// Bytes of one row-major row of `cols` values, `cols` a whole number of blocks.

@@ -22,6 +22,7 @@ mod f16;
 mod f32;
 mod float;
 mod format;
+mod four_bit;
 mod image;
 mod nibbles;
 #[cfg(test)]
@@ -40,6 +41,7 @@ mod vector;
 use bytes::ByteQuants;
 use core::ops::Range;
 use float::Packed;
+use four_bit::{FourBit, Fp4, Nf4, ToBf16, ToF16, ToF32};
 use nibbles::Nibble;
 use quantized::Quantized;
 use vector::Native;
@@ -88,6 +90,12 @@ macro_rules! with_format {
             Format::F32 => $f::<f32::F32>($($argument),*),
             Format::F16 => $f::<f16::F16>($($argument),*),
             Format::Bf16 => $f::<bf16::Bf16>($($argument),*),
+            Format::Nf4 => $f::<FourBit<Nf4, ToF32>>($($argument),*),
+            Format::Nf4Bf16 => $f::<FourBit<Nf4, ToBf16>>($($argument),*),
+            Format::Nf4F16 => $f::<FourBit<Nf4, ToF16>>($($argument),*),
+            Format::Fp4 => $f::<FourBit<Fp4, ToF32>>($($argument),*),
+            Format::Fp4Bf16 => $f::<FourBit<Fp4, ToBf16>>($($argument),*),
+            Format::Fp4F16 => $f::<FourBit<Fp4, ToF16>>($($argument),*),
             _ => with_quantized!($format, $f($($argument),*)),
         }
     };

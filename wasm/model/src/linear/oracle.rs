@@ -1,6 +1,7 @@
 //! The scalar oracle of every kernel: plain dequantization of the blocks of a file, and products summed in f64.
 
 use super::format::{scale_min, Format};
+use super::four_bit::{Code, Fp4, Nf4};
 
 /// The value of a half, exactly (infinities and NaN excepted: a weight holds none).
 fn f16_to_f32(bits: u16) -> f32 {
@@ -57,6 +58,12 @@ pub fn dequantize(format: Format, block: &[u8], out: &mut [f32]) {
                 out[i] = d * scale as f32 * (low | high << 4) as f32 - dmin * min as f32;
             }
         }
+        Format::Nf4 => four_bit(Nf4::NUMBERS, block, |x| x, out),
+        Format::Nf4Bf16 => four_bit(Nf4::NUMBERS, block, |x| round(x, 7, -126), out),
+        Format::Nf4F16 => four_bit(Nf4::NUMBERS, block, |x| round(x, 10, -14), out),
+        Format::Fp4 => four_bit(Fp4::NUMBERS, block, |x| x, out),
+        Format::Fp4Bf16 => four_bit(Fp4::NUMBERS, block, |x| round(x, 7, -126), out),
+        Format::Fp4F16 => four_bit(Fp4::NUMBERS, block, |x| round(x, 10, -14), out),
         Format::Q6K => {
             let d = half(block, 208);
             for i in 0..256 {
@@ -68,6 +75,22 @@ pub fn dequantize(format: Format, block: &[u8], out: &mut [f32]) {
                 out[i] = d * scale as f32 * ((low | high << 4) as f32 - 32.0);
             }
         }
+    }
+}
+
+/// The nearest multiple of the last bit that a type of `mantissa` bits has, from exponent `least` on; ties to even.
+fn round(value: f32, mantissa: i32, least: i32) -> f32 {
+    let exponent = ((value.to_bits() >> 23 & 255) as i32 - 127).max(least);
+    let unit = 2f64.powi(exponent - mantissa);
+    ((value as f64 / unit).round_ties_even() * unit) as f32
+}
+
+/// A block of bitsandbytes: of two values the first in the high half of a byte.
+fn four_bit(code: [f32; 16], block: &[u8], round: impl Fn(f32) -> f32, out: &mut [f32]) {
+    let absmax = f32::from_le_bytes([block[0], block[1], block[2], block[3]]);
+    for (i, out) in out.iter_mut().enumerate() {
+        let index = block[4 + i / 2] >> (4 - i % 2 * 4) & 15;
+        *out = round(code[index as usize] * absmax);
     }
 }
 

@@ -24,11 +24,16 @@ impl Random {
 /// Where the halves of a block lie.
 fn halves(format: Format) -> &'static [usize] {
     match format {
-        Format::F32 | Format::Bf16 => &[],
         Format::F16 | Format::Q4_0 | Format::Q8_0 => &[0],
         Format::Q4_1 | Format::Q4K | Format::Q5K => &[0, 2],
         Format::Q6K => &[208],
+        _ => &[],
     }
+}
+
+/// A type of bitsandbytes: f32 absmax comes first.
+fn four_bit(format: Format) -> bool {
+    format.block() == (64, 36)
 }
 
 /// Random blocks whose numbers are of ordinary size.
@@ -48,6 +53,9 @@ fn random_weight(format: Format, rows: usize, cols: usize, random: &mut Random) 
                     let bits = random.next();
                     let half = bits & 0x8000 | (8 + (bits >> 20 & 3)) << 10 | bits & 0x3ff;
                     block[at..at + 2].copy_from_slice(&(half as u16).to_le_bytes());
+                }
+                if four_bit(format) {
+                    block[..4].copy_from_slice(&random.float().to_le_bytes());
                 }
             }
         }
@@ -186,6 +194,7 @@ fn columns(format: Format) -> &'static [usize] {
     match format.block().0 {
         1 => &[1, 2, 3, 31, 32, 37, 65, 256, 259, 513],
         32 => &[32, 64, 96, 256, 288, 544, 576],
+        64 => &[64, 128, 256, 320, 576],
         _ => &[256, 512, 768, 1536],
     }
 }
@@ -281,7 +290,7 @@ fn extreme_values() {
         for fill in [0x00u8, 0x7f, 0x80, 0xff] {
             // One, the smallest subnormal, the largest subnormal, the largest, and minus it.
             for half in [0x3c00u16, 0x0001, 0x03ff, 0x7bff, 0xfbff] {
-                // Float32 and bfloat16 have more exponents, and would overflow in sums.
+                // Float32 and bfloat16, absmax too, have more exponents, and would overflow in sums.
                 let bits = half & 0xbfff;
                 let mut src = vec![fill; outputs * format.row_bytes(cols)];
                 if matches!(format, Format::F32 | Format::Bf16) {
@@ -289,6 +298,9 @@ fn extreme_values() {
                         .for_each(|x| x.copy_from_slice(&bits.to_le_bytes()));
                 }
                 for block in src.chunks_exact_mut(bytes) {
+                    if four_bit(format) {
+                        block[..4].copy_from_slice(&((bits as u32) << 16).to_le_bytes());
+                    }
                     for &at in halves(format) {
                         block[at..at + 2].copy_from_slice(&half.to_le_bytes());
                     }

@@ -67,6 +67,10 @@ pub trait Vector: Copy {
     fn narrow_i32(self, other: Self) -> Self;
     /// Sixteen i16 (`self`, then `other`) to i8, saturating.
     fn narrow_i16(self, other: Self) -> Self;
+    /// The low or high eight bytes of both, alternating.
+    fn zip_i8<const HIGH: bool>(self, other: Self) -> Self;
+    /// Of these sixteen bytes those at `index`, sixteen of 0..=15.
+    fn swizzle(self, index: Self) -> Self;
     /// The low or high four i16 of both, alternating.
     fn zip_i16<const HIGH: bool>(self, other: Self) -> Self;
 
@@ -74,6 +78,8 @@ pub trait Vector: Copy {
     fn to_f32(self) -> Self;
     /// Four f32 to the nearest i32, ties to even.
     fn to_i32(self) -> Self;
+    fn add_f32(self, other: Self) -> Self;
+    fn sub_f32(self, other: Self) -> Self;
     fn mul_f32(self, other: Self) -> Self;
     fn abs_f32(self) -> Self;
     /// `self * by + plus`, rounded once in relaxed builds and twice in others.

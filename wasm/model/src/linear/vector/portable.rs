@@ -8,6 +8,10 @@ fn bytes(v: [u32; 4]) -> [u8; 16] {
     // SAFETY: both are 16 plain bytes.
     unsafe { transmute(v) }
 }
+fn from_bytes(v: [u8; 16]) -> [u32; 4] {
+    // SAFETY: both are 16 plain bytes.
+    unsafe { transmute(v) }
+}
 fn i16s(v: [u32; 4]) -> [i16; 8] {
     // SAFETY: both are 16 plain bytes.
     unsafe { transmute(v) }
@@ -110,9 +114,16 @@ impl Vector for [u32; 4] {
     fn narrow_i16(self, other: Self) -> Self {
         let (a, b) = (i16s(self), i16s(other));
         let lane = |i: usize| if i < 8 { a[i] } else { b[i - 8] };
-        let narrow: [u8; 16] = from_fn(|i| lane(i).clamp(-128, 127) as u8);
-        // SAFETY: both are 16 plain bytes.
-        unsafe { transmute(narrow) }
+        from_bytes(from_fn(|i| lane(i).clamp(-128, 127) as u8))
+    }
+    fn zip_i8<const HIGH: bool>(self, other: Self) -> Self {
+        let pair = [bytes(self), bytes(other)];
+        from_bytes(from_fn(|i| pair[i % 2][i / 2 + 8 * HIGH as usize]))
+    }
+    /// Panics where relaxed SIMD might differ: an index outside 0..=15.
+    fn swizzle(self, index: Self) -> Self {
+        let (v, index) = (bytes(self), bytes(index));
+        from_bytes(from_fn(|i| v[index[i] as usize]))
     }
     fn zip_i16<const HIGH: bool>(self, other: Self) -> Self {
         let pair = [i16s(self), i16s(other)];
@@ -123,6 +134,12 @@ impl Vector for [u32; 4] {
     }
     fn to_i32(self) -> Self {
         self.map(|lane| f32::from_bits(lane).round_ties_even() as i32 as u32)
+    }
+    fn add_f32(self, other: Self) -> Self {
+        floats(self, other, |a, b| a + b)
+    }
+    fn sub_f32(self, other: Self) -> Self {
+        floats(self, other, |a, b| a - b)
     }
     fn mul_f32(self, other: Self) -> Self {
         floats(self, other, |a, b| a * b)

@@ -116,6 +116,26 @@ impl Vector for v128 {
         i8x16_narrow_i16x8(self, other)
     }
     #[inline(always)]
+    fn zip_i8<const HIGH: bool>(self, other: Self) -> Self {
+        if HIGH {
+            i8x16_shuffle::<8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31>(
+                self, other,
+            )
+        } else {
+            i8x16_shuffle::<0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23>(self, other)
+        }
+    }
+    #[cfg(target_feature = "relaxed-simd")]
+    #[inline(always)]
+    fn swizzle(self, index: Self) -> Self {
+        i8x16_relaxed_swizzle(self, index)
+    }
+    #[cfg(not(target_feature = "relaxed-simd"))]
+    #[inline(always)]
+    fn swizzle(self, index: Self) -> Self {
+        i8x16_swizzle(self, index)
+    }
+    #[inline(always)]
     fn zip_i16<const HIGH: bool>(self, other: Self) -> Self {
         if HIGH {
             i16x8_shuffle::<4, 12, 5, 13, 6, 14, 7, 15>(self, other)
@@ -130,6 +150,14 @@ impl Vector for v128 {
     #[inline(always)]
     fn to_i32(self) -> Self {
         i32x4_trunc_sat_f32x4(f32x4_nearest(self))
+    }
+    #[inline(always)]
+    fn add_f32(self, other: Self) -> Self {
+        f32x4_add(self, other)
+    }
+    #[inline(always)]
+    fn sub_f32(self, other: Self) -> Self {
+        f32x4_sub(self, other)
     }
     #[inline(always)]
     fn mul_f32(self, other: Self) -> Self {
