@@ -98,7 +98,13 @@ export interface Executable {
    * @param bytes Whole rows in the tensor's format, row-major, blocks as in a GGUF file. May be reused after the call.
    */
   writeRows(tensor: string, firstRow: number, bytes: Uint8Array): void;
-  /** To be awaited after the last {@link Executable.writeRows} and before the first batch. */
+  /** Whether {@link Executable.finishWeights} looks for values of matrices that are not finite; otherwise whoever writes them does. */
+  readonly findsNonFinite?: boolean;
+  /**
+   * To be awaited after the last {@link Executable.writeRows} and before the first batch.
+   *
+   * @throws {RangeError} naming the place of a value that is not finite, where {@link Executable.findsNonFinite}.
+   */
   finishWeights(): Promise<void>;
   /**
    * Runs the whole program.

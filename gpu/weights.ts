@@ -7,6 +7,7 @@ import { DeviceError, rowAlignment } from "../engine/backend.ts";
 import { type Format, type FourBitCode, rowBytes } from "../engine/formats.ts";
 import type { Program, Weight } from "../engine/program.ts";
 import { Arena, type Range } from "./arena.ts";
+import { FiniteCheck } from "./finite_check.ts";
 import type { Pipelines } from "./pipelines.ts";
 
 /** How a format lies on the GPU, and its kernels' parts. */
@@ -96,6 +97,7 @@ export class WeightStore {
   #staging?: GPUBuffer;
   #chunkInfo?: GPUBuffer;
   #pipelines?: Pipelines;
+  #check?: FiniteCheck;
   #unfenced = 0;
   readonly #fences: Promise<undefined>[] = [];
 
@@ -175,7 +177,7 @@ export class WeightStore {
 
   /** Bytes of device memory, what is needed while loading included. */
   get bytes(): number {
-    return this.#data.bytes + this.#scales.bytes + this.#vectors.bytes + stagingBytes + 48;
+    return this.#data.bytes + this.#scales.bytes + this.#vectors.bytes + stagingBytes + 16 + 2 * 32 + FiniteCheck.bytes(this.#parts.size);
   }
 
   allocate(device: GPUDevice, pipelines: Pipelines): void {
@@ -188,8 +190,9 @@ export class WeightStore {
     this.#chunkInfo = device.createBuffer({ label: "chunk", size: 32, usage: GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST });
   }
 
-  /** Compiles the packing kernels, so that {@link WeightStore.write} need not wait. */
+  /** Compiles what {@link WeightStore.write} needs, so that it need not wait. */
   async prepare(): Promise<void> {
+    this.#check = await FiniteCheck.create(this.#device!, this.#pipelines!, [...this.#parts.values()], this.#staging!);
     await Promise.all(Array.from(this.#parts.values(), (part) => this.#pipelines!.get(packing(part))));
   }
 
@@ -221,14 +224,17 @@ export class WeightStore {
       const end = Math.min(firstRow + rows, chunk.firstRow + chunk.rows);
       for (let row = Math.max(firstRow, chunk.firstRow); row < end; row += most) {
         const count = Math.min(most, end - row), from = (row - firstRow) * stride;
-        this.#pack(part, chunk, row - chunk.firstRow, count, bytes.subarray(from, from + count * stride));
+        this.#pack(part, chunk, row, count, bytes.subarray(from, from + count * stride));
       }
     }
     this.#missing.set(tensor, this.#missing.get(tensor)! - rows);
   }
 
-  #pack(part: PlacedPart, chunk: Chunk, firstRow: number, rows: number, bytes: Uint8Array): void {
-    const device = this.#device!, stride = rowBytes(part.format, part.cols), { pipeline, layout } = this.#pipelines!.compiled(packing(part));
+  #pack(part: PlacedPart, chunk: Chunk, row: number, rows: number, bytes: Uint8Array): void {
+    const device = this.#device!,
+      firstRow = row - chunk.firstRow,
+      stride = rowBytes(part.format, part.cols),
+      { pipeline, layout } = this.#pipelines!.compiled(packing(part));
     device.queue.writeBuffer(this.#staging!, 0, aligned(bytes));
     device.queue.writeBuffer(this.#chunkInfo!, 0, Uint32Array.of(firstRow, rows, part.cols, part.blocks, part.half ? 1 : 0, stride, part.rotary));
     const resources = [{ buffer: this.#chunkInfo! }, { buffer: this.#staging! }, chunk.data(), chunk.scales()];
@@ -237,6 +243,7 @@ export class WeightStore {
     pass.setPipeline(pipeline);
     pass.setBindGroup(0, group);
     pass.dispatchWorkgroups(Math.min(65535, Math.ceil(rows * Math.ceil(part.blocks / 2) / 64)));
+    this.#check!.record(pass, part, row, rows);
     pass.end();
     device.queue.submit([encoder.finish()]);
     this.#unfenced += bytes.length;
@@ -250,20 +257,23 @@ export class WeightStore {
    * Waits for the last upload.
    *
    * @throws {TypeError} naming a tensor that was not written in full.
+   * @throws {RangeError} naming the place of a value that is not finite.
    */
   async finish(): Promise<void> {
     for (const [tensor, rows] of this.#missing) {
       if (rows !== 0) throw new TypeError(`Cannot use the model: ${tensor} lacks ${rows} rows`);
     }
-    await Promise.all([...this.#fences.splice(0), this.#device!.queue.onSubmittedWorkDone()]);
+    await Promise.all([...this.#fences.splice(0), this.#check!.finish()]);
     this.#staging!.destroy();
     this.#chunkInfo!.destroy();
+    this.#check!.destroy();
   }
 
   destroy(): void {
     for (const arena of [this.#data, this.#scales, this.#vectors]) arena.destroy();
     this.#staging?.destroy();
     this.#chunkInfo?.destroy();
+    this.#check?.destroy();
   }
 }
 

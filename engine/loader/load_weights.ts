@@ -40,7 +40,7 @@ const maxBusyMs = 20;
  * Peak memory beside the weights themselves: a chunk that is read while one is used, and one after conversion.
  *
  * @param plan From {@link planWeights}, for the same program and checkpoint.
- * @param codec Converts what the device does not have as it is, and looks for values that are not finite.
+ * @param codec Converts what the device does not have as it is, and looks for values that are not finite where the device does not.
  * @throws {RangeError} when a weight is NaN or infinite; the message names tensor, row and column.
  * @throws The signal's reason when it is aborted.
  */
@@ -58,11 +58,12 @@ export async function loadWeights(
     index < chunks.length ? await checkpoint.readRows(chunks[index].tensor, chunks[index].firstRow, chunks[index].rows) : null;
   let loadedBytes = 0, busySince = performance.now(), reading = read(0);
   try {
-    for (const [index, { tensor, firstRow, cols, from, to }] of chunks.entries()) {
+    for (const [index, { tensor, firstRow, isVector, cols, from, to }] of chunks.entries()) {
+      const isFound = executable.findsNonFinite && !isVector && from === to; // by the device
       const stored = (await reading)!;
       reading = read(index + 1);
       signal?.throwIfAborted();
-      const wrong = codec.findNonFinite(stored, from, cols);
+      const wrong = isFound ? -1 : codec.findNonFinite(stored, from, cols);
       if (wrong >= 0) {
         throw new RangeError(`Cannot load ${tensor}: the value in row ${firstRow + Math.floor(wrong / cols)}, column ${wrong % cols} is not finite`);
       }
@@ -85,18 +86,19 @@ interface Chunk {
   readonly tensor: string;
   readonly firstRow: number;
   readonly rows: number;
+  readonly isVector: boolean;
   readonly cols: number;
   readonly from: StorageType;
   readonly to: Format;
 }
 
 function chunksOf(tensors: readonly ProgramTensor[], checkpoint: Checkpoint, plan: ReadonlyMap<string, Format>): Chunk[] {
-  return tensors.flatMap(({ name: tensor, rows, cols }) => {
+  return tensors.flatMap(({ name: tensor, isVector, rows, cols }) => {
     // The plan exists, so its tensors were seen to be there and to be weights.
     const from = checkpoint.tensors.get(tensor)!.storageType as StorageType, to = plan.get(tensor)!;
     const chunkRows = rowsPerChunk(Math.max(rowBytes(from, cols), rowBytes(to, cols)));
     return Array.from({ length: Math.ceil(rows / chunkRows) }, (_, i): Chunk => {
-      return { tensor, firstRow: i * chunkRows, rows: Math.min(chunkRows, rows - i * chunkRows), cols, from, to };
+      return { tensor, firstRow: i * chunkRows, rows: Math.min(chunkRows, rows - i * chunkRows), isVector, cols, from, to };
     });
   });
 }
