@@ -7,6 +7,7 @@ import { isFourBit } from "../engine/formats.ts";
 import type { Buffer, RowKind, Weight } from "../engine/program.ts";
 import type { Range } from "./arena.ts";
 import type { Counts } from "./batch_inputs.ts";
+import { cut, fewRows } from "./linear_tiles.ts";
 import { type Cost, type Dispatch, dispatch, type Grid, type Lowered, type Memory, rowsOf, type Work } from "./dispatch.ts";
 import { type GpuFormat, layouts, type PlacedPart } from "./weights.ts";
 
@@ -25,11 +26,6 @@ const int8Parts: Partial<Record<GpuFormat, readonly string[]>> = {
 /** Formats whose weights are widened eight at a time; all others one by one. */
 const wideParts: Partial<Record<GpuFormat, string>> = { bf16: "tile_bf16", f16: "tile_f16", f32: "tile_f32" };
 
-/** Rows up to which weights go straight to registers (linear_*_rows.wgsl) and up to which tiles have 32 rows; the plain path changes at the first as well. */
-const fewRows = 8, someRows = 96;
-/** Workgroups of a multiprocessor, and the share of a tile's time that each further plane of sums costs where K is 2,048. */
-const tiles = { 32: { resident: 4, planeCost: 0.05 }, 128: { resident: 1, planeCost: 0.05 } } as const;
-const mostSplits = 16, leastSteps = 8;
 /** Bytes of an activation as int8, its share of the factors of a block of 32 included. */
 const int8Bytes = 1.25;
 
@@ -191,46 +187,30 @@ function tuned(at: Lowered, linear: Linear, span: Span): Dispatch[] {
   for (const few of [1, 2, 4, fewRows]) {
     made.push(make("_rows", ["rows_store"], { few, partial_size: 512 * few }, 1, (rows) => rows > few / 2 && rows <= few ? [groups, 1, 1] : undefined));
   }
-  const most = linear.rowKind === "tokens" ? at.options.maxRows : at.options.maxOutputs, columns = Math.ceil(span.rows / 128);
-  const sums = (splits: number, fits: (rows: number) => boolean) =>
-    dispatch(at, {
-      parts: ["linear_sum", "batch", "matrix", "epilogue"],
-      access: "uurrw",
-      constants,
-      resources: [inputs.batch, matrixOf(at, { ...fields, splits }), scratch.planes, bias, out],
-      grid: (counts) => {
-        const rows = rowsOf(linear.rowKind, counts);
-        return fits(rows) ? [Math.ceil(outputs / 256), rows, 1] : undefined;
-      },
-      cost: (work) => ({ bytes: rowsOf(linear.rowKind, work) * (splits * span.rows * 4 + outputBytes(linear, span)), operations: 0 }),
-    });
-  const tile = (height: 32 | 128, name: string, store: string, above: number, upTo: number) => {
-    const steps = span.cols / (int8 ? 64 : 16);
-    // Each number of tiles gets the split that suits it; once it is 1 it stays 1.
-    for (let count = Math.ceil((above + 1) / height); (count - 1) * height < Math.min(upTo, most); count++) {
-      const least = Math.max(above, (count - 1) * height), splits = splitsOf(at.memory, height, count * columns, steps, span, Math.min(upTo, count * height));
-      const last = splits === 1 && count * columns >= tiles[height].resident * at.memory.multiprocessors;
-      const fits = (rows: number) => rows > least && rows <= (last ? upTo : Math.min(upTo, count * height));
-      const grid = (rows: number): Grid => fits(rows) ? [Math.ceil(rows / height), columns, splits] : undefined;
-      made.push(make(name, [...int8 ? ["int8_block"] : [], "tile_result", "tile_column", store], {}, splits, grid));
-      if (splits > 1) made.push(sums(splits, fits));
-      if (last) break;
-    }
-  };
-  tile(32, "_32", "tile32_store", fewRows, someRows);
-  tile(128, "", "tile_store", someRows, Infinity);
+  const most = linear.rowKind === "tokens" ? at.options.maxRows : at.options.maxOutputs;
+  for (const { tile, above, upTo, splits } of cut(at.memory, int8 ? "int8" : "float", span.rows, span.cols, most)) {
+    const fits = (rows: number) => rows > above && rows <= upTo, columns = Math.ceil(span.rows / tile.columns);
+    const grid = (rows: number): Grid => fits(rows) ? [Math.ceil(rows / tile.rows), columns, splits] : undefined;
+    made.push(make(tile.name, tile.parts, tile.constants, splits, grid));
+    if (splits > 1) made.push(sum(at, linear, span, splits, fits));
+  }
   return made;
 }
 
-/** Into how many parts K is cut: the number that leaves the fewest multiprocessors idle, weighed against the planes that have to be added. */
-function splitsOf(memory: Memory, height: 32 | 128, count: number, steps: number, span: Span, rows: number): number {
-  const { resident, planeCost } = tiles[height], slots = resident * memory.multiprocessors, perPlane = rows * span.rows * 4;
-  const cost = (splits: number) => Math.ceil(count * splits / slots) / splits + (splits > 1 ? splits * planeCost * (2048 / span.cols) * (count / slots) : 0);
-  let best = 1;
-  for (let splits = 2; splits <= Math.min(mostSplits, steps / leastSteps) && splits * perPlane <= memory.scratch.planes.size; splits++) {
-    if (cost(splits) < cost(best)) best = splits;
-  }
-  return best;
+/** Adds the planes that a linear with split K left. */
+function sum(at: Lowered, linear: Linear, span: Span, splits: number, fits: (rows: number) => boolean): Dispatch {
+  const { inputs, scratch } = at.memory, matrix = matrixOf(at, { ...fieldsOf(linear, span), splits });
+  return dispatch(at, {
+    parts: ["linear_sum", "batch", "matrix", "epilogue"],
+    access: "uurrw",
+    constants: constantsOf(at, linear),
+    resources: [inputs.batch, matrix, scratch.planes, biasOf(at, linear) ?? scratch.nothing, at.memory.buffer(linear.out)],
+    grid: (counts) => {
+      const rows = rowsOf(linear.rowKind, counts);
+      return fits(rows) ? [Math.ceil((linear.gated ?? span.rows) / 256), rows, 1] : undefined;
+    },
+    cost: (work) => ({ bytes: rowsOf(linear.rowKind, work) * (splits * span.rows * 4 + outputBytes(linear, span)), operations: 0 }),
+  });
 }
 
 /**

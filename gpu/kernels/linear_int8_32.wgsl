@@ -1,5 +1,11 @@
-// linear for some tens of rows of int8 activations and quantized weights: tiles of 32 rows x 128 outputs over K in steps of 64, packed dot products.
-// Arithmetic and format parts (int8_*.wgsl) as in linear_int8.wgsl, tiles as in linear_float_32.wgsl. Twin: wasm/model/src/linear.
+// linear for some tens of rows of int8 activations and quantized weights, packed dot products. A workgroup makes 16 rows (or 32, in two groups) x 64 outputs:
+// a lane is an output and another one 32 further, so that the weights go from memory to registers as they lie there, and the activations, staged in workgroup
+// memory, are the same for all lanes. 4 slices take turns at pairs of blocks of K; K may also be split over z. Format parts as in linear_int8.wgsl.
+// Twin: wasm/model/src/linear.
+override row_groups: u32; // 1 or 2
+override threads: u32;    // 128 * row_groups
+override results: u32;    // 512 * row_groups
+
 @group(0) @binding(0) var<uniform> batch: Batch;
 @group(0) @binding(2) var<storage, read> weights: array<vec4<u32>>;
 @group(0) @binding(3) var<storage, read> scales: array<u32>;
@@ -8,75 +14,140 @@
 @group(0) @binding(6) var<storage, read> bias: array<f32>;
 @group(0) @binding(7) var<storage, read_write> out: array<f32>;
 
-var<workgroup> tile_x: array<array<array<vec4<u32>, 4>, 8>, 4>; // [unit][i][ty]
-var<workgroup> tile_w: array<array<array<vec4<u32>, 32>, 4>, 4>; // [unit][j][tx]
-var<workgroup> factors_x: array<array<vec4<f32>, 4>, 8>;
-var<workgroup> factors_w: array<array<vec4<f32>, 32>, 4>;
+const tile_columns = 64u;
+var<workgroup> tile: array<array<array<array<vec4<u32>, 17>, 4>, 4>, row_groups>; // [group][slice][unit][row], a row more against bank conflicts
+var<workgroup> factors: array<array<array<vec4<f32>, 16>, 4>, row_groups>;
+var<workgroup> sums: array<vec2<f32>, results>; // [row][lane]
 
-struct Sums { c0: Eight, c1: Eight, c2: Eight, c3: Eight }
+// A block of both outputs: their bytes, scales, and minimums (or the scales of the second halves).
+struct Both { low0: vec4<u32>, high0: vec4<u32>, low1: vec4<u32>, high1: vec4<u32>, scale: vec2<f32>, minimum: vec2<f32> }
 
-fn rows_of(ty: u32, u: u32) -> Rows {
-  return Rows(tile_x[u][0][ty], tile_x[u][1][ty], tile_x[u][2][ty], tile_x[u][3][ty], tile_x[u][4][ty], tile_x[u][5][ty], tile_x[u][6][ty], tile_x[u][7][ty]);
+fn dots(x: vec4<u32>, w: vec4<u32>, sum: i32) -> i32 {
+  return sum + dot4I8Packed(x.x, w.x) + dot4I8Packed(x.y, w.y) + dot4I8Packed(x.z, w.z) + dot4I8Packed(x.w, w.w);
 }
-fn x_factor(i: u32, ty: u32, b: u32) -> vec2<f32> { return select(factors_x[i][ty].xy, factors_x[i][ty].zw, b == 1u); }
-fn w_factor(j: u32, tx: u32, b: u32) -> vec2<f32> { return select(factors_w[j][tx].xy, factors_w[j][tx].zw, b == 1u); }
-fn step_of(s: Sums, ty: u32, tx: u32, b: u32) -> Sums {
-  let u = 2u * b;
-  let v = u + 1u;
-  let p = rows_of(ty, u);
-  let q = rows_of(ty, v);
-  let f0 = x_factor(0u, ty, b); let f1 = x_factor(1u, ty, b); let f2 = x_factor(2u, ty, b); let f3 = x_factor(3u, ty, b);
-  let f4 = x_factor(4u, ty, b); let f5 = x_factor(5u, ty, b); let f6 = x_factor(6u, ty, b); let f7 = x_factor(7u, ty, b);
-  let sx = Eight(vec4<f32>(f0.x, f1.x, f2.x, f3.x), vec4<f32>(f4.x, f5.x, f6.x, f7.x));
-  let sums = Eight(vec4<f32>(f0.y, f1.y, f2.y, f3.y), vec4<f32>(f4.y, f5.y, f6.y, f7.y));
-  return Sums(block_of(s.c0, p, q, tile_w[u][0][tx], tile_w[v][0][tx], sx, sums, w_factor(0u, tx, b)),
-    block_of(s.c1, p, q, tile_w[u][1][tx], tile_w[v][1][tx], sx, sums, w_factor(1u, tx, b)),
-    block_of(s.c2, p, q, tile_w[u][2][tx], tile_w[v][2][tx], sx, sums, w_factor(2u, tx, b)),
-    block_of(s.c3, p, q, tile_w[u][3][tx], tile_w[v][3][tx], sx, sums, w_factor(3u, tx, b)));
+// The sums start at the bits of 1.5 * 2^23 (int8_block.wgsl).
+fn as_floats(a: i32, b: i32) -> vec2<f32> { return bitcast<vec2<f32>>(vec2<i32>(a, b)) - 12582912.0; }
+// Adds what a block brings to one row; f: the row's scale and scaled sum.
+fn row_of(s: vec2<f32>, low: vec4<u32>, high: vec4<u32>, w: Both, f: vec2<f32>) -> vec2<f32> {
+  let none = 0x4b400000;
+  let a = dots(low, w.low0, none);
+  let b = dots(low, w.low1, none);
+  if (two_scales) {
+    return fma(as_floats(dots(high, w.high0, none), dots(high, w.high1, none)), w.minimum * f.x, fma(as_floats(a, b), w.scale * f.x, s));
+  }
+  let sum = fma(as_floats(dots(high, w.high0, a), dots(high, w.high1, b)), w.scale * f.x, s);
+  if (has_min) { return fma(vec2<f32>(f.y), w.minimum, sum); }
+  return sum;
 }
+fn both_of(w0: Weights, w1: Weights, f0: vec2<f32>, f1: vec2<f32>) -> Both {
+  return Both(signed_low(w0), signed_high(w0), signed_low(w1), signed_high(w1), vec2<f32>(f0.x, f1.x), vec2<f32>(f0.y, f1.y));
+}
+fn leave(at: u32, first: bool, v: vec2<f32>) { if (first) { sums[at] = v; } else { sums[at] += v; } }
 
-@compute @workgroup_size(128)
-fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
-  let row0 = group.x * 32u;
-  let tx = (thread & 7u) | ((thread >> 5u) << 3u);
-  let ty = (thread >> 3u) & 3u;
-  let steps = matrix.inner >> 6u;
-  let per = (steps + groups.z - 1u) / groups.z;
-  let begin = min(group.z * per, steps);
-  let end = min(begin + per, steps);
-  plane = group.z;
-  // What this thread brings: a unit of row lr, two blocks of output `thread`, the factors of row `thread & 31`.
+@compute @workgroup_size(threads)
+fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(num_workgroups) workgroups: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
+  let lane = thread & 31u;
+  let slice = (thread >> 5u) & 3u;
+  let g = thread >> 7u;
+  let row0 = workgroup.x * 16u * row_groups;
   let last = row_count() - 1u;
-  let lr = thread >> 2u;
-  let lc = thread & 3u;
-  let at_x = min(row0 + lr, last) * (matrix.inner >> 4u) + lc;
-  let at_s = min(row0 + (thread & 31u), last) * steps;
-  let row_w = tile_row(group.y, thread);
-  let at = min(begin, steps - 1u);
-  var x0 = x[at_x + 4u * at];
-  var fx = x_scales[at_s + at];
-  var fw = pair_scales(row_w, at);
-  var w0 = load_weights(row_w, 2u * at);
-  var w1 = load_weights(row_w, 2u * at + 1u);
-  var s: Sums;
+  let pairs = matrix.inner >> 6u;
+  let steps = (pairs + 3u) >> 2u;
+  let per = (steps + workgroups.z - 1u) / workgroups.z;
+  let begin = min(workgroup.z * per, steps);
+  let end = min(begin + per, steps);
+  plane = workgroup.z;
+  let o0 = tile_row(workgroup.y, lane);
+  let o1 = tile_row(workgroup.y, lane + 32u);
+  // What this thread brings of the activations: unit lu of two rows, the factors of pair fp of one row.
+  let lu = thread & 15u;
+  let lr = thread >> 4u;
+  let units = matrix.inner >> 4u;
+  let at_x = min(row0 + lr, last) * units;
+  let at_y = min(row0 + lr + 8u * row_groups, last) * units;
+  let fr = (thread >> 2u) & (16u * row_groups - 1u);
+  let fp = thread & 3u;
+  let at_f = min(row0 + fr, last) * pairs;
+  var x0 = x[at_x + min(16u * begin + lu, units - 1u)];
+  var x1 = x[at_y + min(16u * begin + lu, units - 1u)];
+  var f = x_scales[at_f + min(4u * begin + fp, pairs - 1u)];
+  var pair = min(4u * begin + slice, pairs - 1u);
+  var n0 = load_weights(o0, 2u * pair);
+  var n1 = load_weights(o1, 2u * pair);
+  var s0 = pair_scales(o0, pair);
+  var s1 = pair_scales(o1, pair);
+  var a0: vec2<f32>; var a1: vec2<f32>; var a2: vec2<f32>; var a3: vec2<f32>; var a4: vec2<f32>; var a5: vec2<f32>; var a6: vec2<f32>; var a7: vec2<f32>;
+  var a8: vec2<f32>; var a9: vec2<f32>; var a10: vec2<f32>; var a11: vec2<f32>; var a12: vec2<f32>; var a13: vec2<f32>; var a14: vec2<f32>; var a15: vec2<f32>;
   for (var t = begin; t < end; t++) {
     workgroupBarrier();
-    tile_x[lc][lr >> 2u][lr & 3u] = x0;
-    if (thread < 32u) { factors_x[thread >> 2u][thread & 3u] = fx; }
-    factors_w[thread >> 5u][thread & 31u] = fw;
-    tile_w[0][thread >> 5u][thread & 31u] = signed_low(w0);
-    tile_w[1][thread >> 5u][thread & 31u] = signed_high(w0);
-    tile_w[2][thread >> 5u][thread & 31u] = signed_low(w1);
-    tile_w[3][thread >> 5u][thread & 31u] = signed_high(w1);
+    tile[lr >> 4u][lu >> 2u][lu & 3u][lr & 15u] = x0;
+    tile[(lr + 8u * row_groups) >> 4u][lu >> 2u][lu & 3u][(lr + 8u * row_groups) & 15u] = x1;
+    if (thread < 64u * row_groups) { factors[fr >> 4u][fp][fr & 15u] = select(vec4<f32>(0.0), f, 4u * t + fp < pairs); } // past the end nothing is added
     workgroupBarrier();
-    let next = min(t + 1u, steps - 1u);
-    x0 = x[at_x + 4u * next];
-    fx = x_scales[at_s + next];
-    fw = pair_scales(row_w, next);
-    w0 = load_weights(row_w, 2u * next);
-    w1 = load_weights(row_w, 2u * next + 1u);
-    s = step_of(s, ty, tx, 0u);
-    s = step_of(s, ty, tx, 1u);
+    let next = min(4u * (t + 1u) + slice, pairs - 1u);
+    x0 = x[at_x + min(16u * (t + 1u) + lu, units - 1u)];
+    x1 = x[at_y + min(16u * (t + 1u) + lu, units - 1u)];
+    f = x_scales[at_f + min(4u * (t + 1u) + fp, pairs - 1u)];
+    var w = both_of(n0, n1, s0.xy, s1.xy);
+    n0 = load_weights(o0, 2u * pair + 1u);
+    n1 = load_weights(o1, 2u * pair + 1u);
+    a0 = row_of(a0, tile[g][slice][0][0], tile[g][slice][1][0], w, factors[g][slice][0].xy);
+    a1 = row_of(a1, tile[g][slice][0][1], tile[g][slice][1][1], w, factors[g][slice][1].xy);
+    a2 = row_of(a2, tile[g][slice][0][2], tile[g][slice][1][2], w, factors[g][slice][2].xy);
+    a3 = row_of(a3, tile[g][slice][0][3], tile[g][slice][1][3], w, factors[g][slice][3].xy);
+    a4 = row_of(a4, tile[g][slice][0][4], tile[g][slice][1][4], w, factors[g][slice][4].xy);
+    a5 = row_of(a5, tile[g][slice][0][5], tile[g][slice][1][5], w, factors[g][slice][5].xy);
+    a6 = row_of(a6, tile[g][slice][0][6], tile[g][slice][1][6], w, factors[g][slice][6].xy);
+    a7 = row_of(a7, tile[g][slice][0][7], tile[g][slice][1][7], w, factors[g][slice][7].xy);
+    a8 = row_of(a8, tile[g][slice][0][8], tile[g][slice][1][8], w, factors[g][slice][8].xy);
+    a9 = row_of(a9, tile[g][slice][0][9], tile[g][slice][1][9], w, factors[g][slice][9].xy);
+    a10 = row_of(a10, tile[g][slice][0][10], tile[g][slice][1][10], w, factors[g][slice][10].xy);
+    a11 = row_of(a11, tile[g][slice][0][11], tile[g][slice][1][11], w, factors[g][slice][11].xy);
+    a12 = row_of(a12, tile[g][slice][0][12], tile[g][slice][1][12], w, factors[g][slice][12].xy);
+    a13 = row_of(a13, tile[g][slice][0][13], tile[g][slice][1][13], w, factors[g][slice][13].xy);
+    a14 = row_of(a14, tile[g][slice][0][14], tile[g][slice][1][14], w, factors[g][slice][14].xy);
+    a15 = row_of(a15, tile[g][slice][0][15], tile[g][slice][1][15], w, factors[g][slice][15].xy);
+    w = both_of(n0, n1, s0.zw, s1.zw);
+    pair = next;
+    n0 = load_weights(o0, 2u * pair);
+    n1 = load_weights(o1, 2u * pair);
+    s0 = pair_scales(o0, pair);
+    s1 = pair_scales(o1, pair);
+    a0 = row_of(a0, tile[g][slice][2][0], tile[g][slice][3][0], w, factors[g][slice][0].zw);
+    a1 = row_of(a1, tile[g][slice][2][1], tile[g][slice][3][1], w, factors[g][slice][1].zw);
+    a2 = row_of(a2, tile[g][slice][2][2], tile[g][slice][3][2], w, factors[g][slice][2].zw);
+    a3 = row_of(a3, tile[g][slice][2][3], tile[g][slice][3][3], w, factors[g][slice][3].zw);
+    a4 = row_of(a4, tile[g][slice][2][4], tile[g][slice][3][4], w, factors[g][slice][4].zw);
+    a5 = row_of(a5, tile[g][slice][2][5], tile[g][slice][3][5], w, factors[g][slice][5].zw);
+    a6 = row_of(a6, tile[g][slice][2][6], tile[g][slice][3][6], w, factors[g][slice][6].zw);
+    a7 = row_of(a7, tile[g][slice][2][7], tile[g][slice][3][7], w, factors[g][slice][7].zw);
+    a8 = row_of(a8, tile[g][slice][2][8], tile[g][slice][3][8], w, factors[g][slice][8].zw);
+    a9 = row_of(a9, tile[g][slice][2][9], tile[g][slice][3][9], w, factors[g][slice][9].zw);
+    a10 = row_of(a10, tile[g][slice][2][10], tile[g][slice][3][10], w, factors[g][slice][10].zw);
+    a11 = row_of(a11, tile[g][slice][2][11], tile[g][slice][3][11], w, factors[g][slice][11].zw);
+    a12 = row_of(a12, tile[g][slice][2][12], tile[g][slice][3][12], w, factors[g][slice][12].zw);
+    a13 = row_of(a13, tile[g][slice][2][13], tile[g][slice][3][13], w, factors[g][slice][13].zw);
+    a14 = row_of(a14, tile[g][slice][2][14], tile[g][slice][3][14], w, factors[g][slice][14].zw);
+    a15 = row_of(a15, tile[g][slice][2][15], tile[g][slice][3][15], w, factors[g][slice][15].zw);
   }
-  store_tile(row0 + ty, group.y, tx, s);
+  let to = g * 512u + lane;
+  for (var s = 0u; s < 4u; s++) {
+    workgroupBarrier();
+    if (slice == s) {
+      leave(to + 0u, s == 0u, a0); leave(to + 32u, s == 0u, a1); leave(to + 64u, s == 0u, a2); leave(to + 96u, s == 0u, a3);
+      leave(to + 128u, s == 0u, a4); leave(to + 160u, s == 0u, a5); leave(to + 192u, s == 0u, a6); leave(to + 224u, s == 0u, a7);
+      leave(to + 256u, s == 0u, a8); leave(to + 288u, s == 0u, a9); leave(to + 320u, s == 0u, a10); leave(to + 352u, s == 0u, a11);
+      leave(to + 384u, s == 0u, a12); leave(to + 416u, s == 0u, a13); leave(to + 448u, s == 0u, a14); leave(to + 480u, s == 0u, a15);
+    }
+  }
+  workgroupBarrier();
+  for (var i = thread; i < results; i += threads) {
+    let row = row0 + (i >> 5u);
+    if (matrix.gated == 0u) {
+      finish(row, workgroup.y, i & 31u, sums[i].x);
+      finish(row, workgroup.y, (i & 31u) + 32u, sums[i].y);
+    } else {
+      finish_gated(row, workgroup.y, i & 31u, sums[i].x, sums[i].y);
+    }
+  }
 }

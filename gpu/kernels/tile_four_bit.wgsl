@@ -6,3 +6,6 @@ fn load_eight(row: u32, eighth: u32) -> Eight {
   return Eight(rounded(absmax * vec4<f32>(number_at(code, word, 4u), number_at(code, word, 0u), number_at(code, word, 12u), number_at(code, word, 8u))),
     rounded(absmax * vec4<f32>(number_at(code, word, 20u), number_at(code, word, 16u), number_at(code, word, 28u), number_at(code, word, 24u))));
 }
+alias Raw = Eight;
+fn load_raw(row: u32, eighth: u32) -> Raw { return load_eight(row, eighth); }
+fn eight_of(w: Raw) -> Eight { return w; }

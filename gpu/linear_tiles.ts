@@ -1,0 +1,89 @@
+/**
+ * The tiles in which a linear of more than a few rows is made, and how finely its work is cut.
+ *
+ * @module
+ */
+import type { Memory } from "./dispatch.ts";
+
+/** A kernel that makes tiles of a linear's results. */
+export interface Tile {
+  /** What its file is named after `linear_float` or `linear_int8`. */
+  readonly name: string;
+  /** Parts that it needs beside those of every linear. */
+  readonly parts: readonly string[];
+  readonly constants: Readonly<Record<string, number>>;
+  /** It serves batches of more than `above` rows, up to `upTo`. */
+  readonly above: number;
+  readonly upTo: number;
+  /** Rows and outputs of a tile, and values of K in a step. */
+  readonly rows: number;
+  readonly columns: number;
+  readonly stepCols: number;
+  /** What a workgroup costs beside its steps, what adding planes costs, and for how many results of a plane it costs a step more. */
+  readonly beginning: number;
+  readonly sum: number;
+  readonly planeResults: number;
+}
+
+/** How a tile's kernel is run for some numbers of rows. */
+export interface Cut {
+  readonly tile: Tile;
+  readonly above: number;
+  readonly upTo: number;
+  /** Parts of K. */
+  readonly splits: number;
+}
+
+/** Rows up to which weights go straight to registers (linear_*_rows.wgsl). */
+export const fewRows = 8;
+
+const someRows = 96, mostSplits = 16;
+const lanes = (groups: number) => ({ row_groups: groups, threads: 128 * groups, results: 512 * groups });
+const int8Lanes = { name: "_32", parts: ["tile_result"], columns: 64, stepCols: 256, beginning: 1.5, sum: 3, planeResults: 500_000 };
+const wide = { name: "", rows: 128, columns: 128, above: someRows, upTo: Infinity, constants: {} };
+const floatLanes = { name: "_32", parts: ["tile_result"], columns: 128, stepCols: 128, beginning: 1.5, sum: 3, planeResults: 500_000 };
+
+/** Tiles of int8 and of float activations, by rows of the batch. */
+const tiles: Readonly<Record<"int8" | "float", readonly Tile[]>> = {
+  int8: [
+    { ...int8Lanes, constants: lanes(1), rows: 16, above: fewRows, upTo: 16 },
+    { ...int8Lanes, constants: lanes(2), rows: 32, above: 16, upTo: someRows },
+    { ...wide, parts: ["int8_block", "tile_result", "tile_column", "tile_store"], stepCols: 64, beginning: 4.6, sum: 1.8, planeResults: 1_000_000 },
+  ],
+  float: [
+    { ...floatLanes, constants: { row_groups: 2, threads: 256 }, rows: 16, above: fewRows, upTo: someRows },
+    { ...wide, parts: ["tile_result", "tile_column", "tile_store"], stepCols: 16, beginning: 7.7, sum: 3.7, planeResults: 500_000 },
+  ],
+};
+
+/**
+ * How a matrix of `outputs` rows of `inner` values is multiplied with up to `mostRows` rows.
+ *
+ * @param kind Of the activations.
+ */
+export function cut(memory: Memory, kind: "int8" | "float", outputs: number, inner: number, mostRows: number): Cut[] {
+  return tiles[kind].flatMap((tile) => {
+    const cuts: Cut[] = [], columns = Math.ceil(outputs / tile.columns);
+    // Each number of tiles gets the split that suits it; once they are many they stay whole.
+    for (let count = Math.ceil((tile.above + 1) / tile.rows); (count - 1) * tile.rows < Math.min(tile.upTo, mostRows); count++) {
+      const above = Math.max(tile.above, (count - 1) * tile.rows), upTo = Math.min(tile.upTo, count * tile.rows);
+      const splits = splitsOf(memory, tile, count * columns, Math.ceil(inner / tile.stepCols), upTo * outputs);
+      const isLast = splits === 1 && count * columns >= 4 * memory.multiprocessors;
+      cuts.push({ tile, above, upTo: isLast ? tile.upTo : upTo, splits });
+      if (isLast) break;
+    }
+    return cuts;
+  });
+}
+
+/** Into how many parts K is cut: the number that makes the multiprocessor with most work end first, weighed against the planes that have to be added. */
+function splitsOf({ multiprocessors, scratch }: Memory, tile: Tile, workgroups: number, steps: number, results: number): number {
+  const cost = (splits: number) =>
+    Math.ceil(workgroups * splits / multiprocessors) * (Math.ceil(steps / splits) + tile.beginning) +
+    (splits > 1 ? tile.sum + splits * results / tile.planeResults : 0);
+  let best = 1;
+  for (let splits = 2; splits <= Math.min(mostSplits, steps) && splits * results * 4 <= scratch.planes.size; splits++) {
+    if (cost(splits) < cost(best)) best = splits;
+  }
+  return best;
+}
