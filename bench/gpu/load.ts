@@ -1,16 +1,18 @@
 /**
  * Loading a 1.7 GB GGUF file (SmolLM3-3B in q4_0, random weights) onto the GPU, through the public API: how long, against reading the file and
  * against what the upload alone takes; how much host memory; when the first token is there. Each figure comes from a process of its own, the file
- * from the page cache.
+ * from the page cache, or with `--cold` (Linux, as root) from the disk.
  *
- * `deno run -A bench/gpu/load.ts [--file MODEL.gguf] [--runs 3]`
+ * `deno run -A bench/gpu/load.ts [--file MODEL.gguf] [--runs 3] [--cold]`
  *
  * @module
  */
 import { parseArgs } from "node:util";
 import { smollm3, writeRandomGguf } from "../../_tools/random_gguf.ts";
 
-const { values: args } = parseArgs({ options: { file: { type: "string" }, runs: { type: "string", default: "3" }, part: { type: "string" } } });
+const { values: args } = parseArgs({
+  options: { file: { type: "string" }, runs: { type: "string", default: "3" }, cold: { type: "boolean", default: false }, part: { type: "string" } },
+});
 
 /** What is measured, each in its own process. */
 const parts: Record<string, (file: string) => Promise<Record<string, number>>> = {
@@ -87,6 +89,7 @@ function memory(): Record<string, number> {
 
 /** Runs a part in a process of its own. */
 async function measure(part: string, file: string): Promise<Record<string, number>> {
+  if (args.cold) Deno.writeTextFileSync("/proc/sys/vm/drop_caches", "1");
   const command = [...["run", "-A", "--no-check", "--no-lock"], new URL(import.meta.url).pathname, "--part", part, "--file", file];
   const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), { args: command, stdout: "piped", stderr: "piped" }).output();
   if (!success) throw new Error(new TextDecoder().decode(stderr));
