@@ -10,6 +10,7 @@ import { DeviceError } from "../engine/backend.ts";
 import type { Batch } from "../engine/batch.ts";
 import { attentionWork } from "./batch_inputs.ts";
 import type { Gpu } from "./device.ts";
+import type { Cost } from "./dispatch.ts";
 import type { GpuExecutable } from "./executable.ts";
 import { Readback } from "./readback.ts";
 
@@ -24,6 +25,8 @@ export interface ProfileRow {
   readonly bytes: number;
   /** Multiplications and additions; 0 where they do not count. */
   readonly operations: number;
+  /** By how much the step in one pass is shorter without them, microseconds: what a fusion can bring at most. */
+  readonly marginalUs?: number;
 }
 
 /** Times of a step. */
@@ -37,6 +40,7 @@ export interface Profile {
 /** Records dispatches. */
 type Recording = (pass: GPUComputePassEncoder) => void;
 
+const noCost: Cost = { bytes: 0, operations: 0 };
 /** Work that goes before what is measured. */
 const warmUpUs = 60_000;
 /** Such submits go on for so long first: a device that had nothing to do needs it to come back to its clocks. */
@@ -50,33 +54,36 @@ const readBytes = 512 << 20;
 /**
  * Times a batch dispatch by dispatch; it is computed some dozens of times.
  *
+ * @param options `marginal`: also the step without each kernel, which leaves nonsense in the KV cache.
  * @throws {DeviceError} when the device has no timestamps.
  */
-export async function profileBatch(executable: GpuExecutable, batch: Batch): Promise<Profile> {
+export async function profileBatch(executable: GpuExecutable, batch: Batch, options: { readonly marginal?: boolean } = {}): Promise<Profile> {
   const { counts, recorded } = await executable.prepare(batch), work = { ...counts, ...attentionWork(batch) }, { gpu } = executable;
   const each = recorded.map(({ pipeline, group, grid }): Recording => (pass) => {
     pass.setPipeline(pipeline);
     pass.setBindGroup(0, group);
     pass.dispatchWorkgroups(...grid);
   });
-  const whole: Recording = (pass) => each.forEach((record) => record(pass)), passes = [whole, ...each];
+  const names = recorded.map(({ dispatch }) => dispatch.label.replace(/^\d+\./, "")), kernels = [...new Set(names)];
+  const without = (kernel: string): Recording => (pass) => each.forEach((record, i) => names[i] !== kernel && record(pass));
+  const whole: Recording = (pass) => each.forEach((record) => record(pass)), passes = [whole, ...each, ...options.marginal ? kernels.map(without) : []];
   const before = repeated(whole, warmUps(await timePasses(gpu, [whole])));
   await settle(() => timePasses(gpu, [whole], before));
   const runs: number[][] = [];
   for (let run = 0; run < repetitions; run++) runs.push(await timePasses(gpu, passes, before));
-  const medians = passes.map((_, i) => median(runs.map((times) => times[i]))), rows = new Map<string, ProfileRow>();
-  recorded.forEach(({ dispatch }, i) => {
-    const kernel = dispatch.label.replace(/^\d+\./, ""), { bytes = 0, operations = 0 } = dispatch.cost?.(work) ?? {};
-    const row = rows.get(kernel) ?? { kernel, count: 0, timeUs: 0, bytes: 0, operations: 0 };
-    rows.set(kernel, {
+  const medians = passes.map((_, i) => median(runs.map((times) => times[i]))), costs = recorded.map(({ dispatch }) => dispatch.cost?.(work) ?? noCost);
+  const rows = kernels.map((kernel, k) => {
+    const sum = (of: (i: number) => number) => names.reduce((total, name, i) => name === kernel ? total + of(i) : total, 0);
+    const row = {
       kernel,
-      count: row.count + 1,
-      timeUs: row.timeUs + medians[i + 1],
-      bytes: row.bytes + bytes,
-      operations: row.operations + operations,
-    });
+      count: sum(() => 1),
+      timeUs: sum((i) => medians[1 + i]),
+      bytes: sum((i) => costs[i].bytes),
+      operations: sum((i) => costs[i].operations),
+    };
+    return options.marginal ? { ...row, marginalUs: medians[0] - medians[1 + each.length + k] } : row;
   });
-  return { rows: [...rows.values()], stepUs: medians[0] };
+  return { rows, stepUs: medians[0] };
 }
 
 /**
@@ -88,7 +95,7 @@ export async function profileBatch(executable: GpuExecutable, batch: Batch): Pro
  */
 export async function profileWalk(executable: GpuExecutable, batch: Batch, rope: Float32Array): Promise<Profile | undefined> {
   const { counts, recorded } = await executable.prepare(batch), work = { ...counts, ...attentionWork(batch) }, times: number[] = [];
-  const costs = recorded.map(({ dispatch }) => dispatch.cost?.(work) ?? { bytes: 0, operations: 0 });
+  const costs = recorded.map(({ dispatch }) => dispatch.cost?.(work) ?? noCost);
   const steps = 1 + rope.length / batch.rope.length, timed = Math.min(8, steps);
   const time = async () => {
     const walk = await executable.prepareWalk(batch, rope);

@@ -62,6 +62,16 @@ gpuTest("gpu: a profile of a prompt counts keys once and the pairs of rows and k
   executable.close();
 });
 
+gpuTest("gpu: what a step takes without each kernel only where it is asked for", async () => {
+  const executable = await load("f32"),
+    marginal = await profileBatch(executable, decode(2), { marginal: true }),
+    plain = await profileBatch(executable, decode(2));
+  assertEquals(marginal.rows.map(({ kernel }) => kernel), plain.rows.map(({ kernel }) => kernel));
+  for (const { marginalUs } of marginal.rows) assert(marginalUs! <= marginal.stepUs);
+  assert(plain.rows.every((row) => !("marginalUs" in row)));
+  executable.close();
+});
+
 gpuTest("gpu: the memory's speed, and the walk where there is one", async () => {
   const executable = await load("q4_0");
   assert(await measureBandwidth(executable.gpu) > 1e6);

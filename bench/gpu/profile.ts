@@ -1,7 +1,7 @@
 /**
  * Where a step's time goes on the GPU: the full SmolLM3-3B shape with random weights, kernel by kernel.
  *
- * `deno run -A bench/gpu/profile.ts [--format q4_0,q8_0,bf16,q4_k] [--rows 1,8,32] [--context 512] [--prefill 512,2048] [--past 0] [--layers 36] [--vocab 128256]`
+ * `deno run -A bench/gpu/profile.ts [--format q4_0,q8_0,bf16,q4_k] [--rows 1,8,32] [--context 512] [--prefill 512,2048] [--past 0] [--marginal] [--layers 36] [--vocab 128256]`
  *
  * @module
  */
@@ -20,6 +20,7 @@ const { values: args } = parseArgs({
     rows: { type: "string", default: "1,8,32" },
     context: { type: "string", default: "512" },
     prefill: { type: "string", default: "512,2048" },
+    marginal: { type: "boolean", default: false },
     past: { type: "string", default: "0" },
     layers: { type: "string", default: "36" },
     vocab: { type: "string", default: "128256" },
@@ -59,12 +60,12 @@ for (const format of args.format.split(",") as Format[]) {
   for (const context of contexts) {
     const walk = await profileWalk(executable, batches.next([1], context, blockTable), batches.rotations(context + 1, 63));
     if (walk) show("walk", 1, context, walk);
-    for (const count of rows) show("sequences", count, context, await profileBatch(executable, batches.decode(count, context)));
+    for (const count of rows) show("sequences", count, context, await profileBatch(executable, batches.decode(count, context), args));
   }
   for (const past of pasts) {
     for (const count of prefills) {
       const ids = Array.from({ length: count }, (_, i) => i * 7919 % config.vocabSize);
-      show("prompt", count, past, await profileBatch(executable, batches.next(ids, past, blockTable)));
+      show("prompt", count, past, await profileBatch(executable, batches.next(ids, past, blockTable), args));
     }
   }
   executable.close();
