@@ -117,9 +117,9 @@ activations ${inMiB(others)}): ${error.message.trim()}`,
       if (bytes <= bindingBytes) continue;
       const most = Math.floor(bindingBytes / bytes * options.blocks);
       throw new DeviceError(
-        `Cannot allocate the KV cache: ${options.blocks} blocks need ${inMiB(bytes)} a layer, ${name} binds ${
+        `Cannot allocate the KV cache: ${options.blocks * options.blockSize} tokens need ${inMiB(bytes)} a layer, ${name} binds ${
           inMiB(bindingBytes)
-        }; ask for at most ${most} blocks`,
+        }; ask for at most ${most * options.blockSize} tokens`,
       );
     }
     for (const { name: label, rows, cols } of program.buffers) {

@@ -181,7 +181,7 @@ gpuTest("gpu: a weight that was not written in full is named", async () => {
   executable.close();
 });
 
-gpuTest("device auto takes no adapter that computes on the CPU, and says so", async () => {
+gpuTest("gpu: device auto takes no adapter that computes on the CPU, and says so", async () => {
   const { isFallbackAdapter } = (await navigator.gpu.requestAdapter())!.info;
   const { backend, deviceReason, executable } = await loadModel("embedded", { threads: 1, maxModelLen: 64 });
   assertEquals(backend.device, isFallbackAdapter ? "wasm" : "webgpu");
@@ -189,7 +189,7 @@ gpuTest("device auto takes no adapter that computes on the CPU, and says so", as
   executable.close();
 });
 
-gpuTest("the command line runs on webgpu and exits cleanly", async () => {
+gpuTest("gpu: the command line runs on webgpu and exits cleanly", async () => {
   const args = [
     "run",
     "-A",
