@@ -55,10 +55,10 @@ export class BatchedDecode {
         wanted.forEach((row, i) => readback.record(encoder, logits, row * rowBytes, rowBytes, madeBytes + i * rowBytes));
       });
     });
-    const read = bytes > 0 ? await readback.read(bytes) : new ArrayBuffer(0);
+    const view = bytes > 0 ? await readback.view(bytes) : new ArrayBuffer(0);
     return {
-      tokens: isDrawn ? new Uint32Array(read, 0, steps * outputs) : new Uint32Array(outputs).fill(noToken),
-      logits: new Float32Array(read, madeBytes),
+      tokens: isDrawn ? new Uint32Array(view, 0, steps * outputs).slice() : new Uint32Array(outputs).fill(noToken),
+      logits: new Float32Array(view, madeBytes, wanted.length * rowBytes / 4),
     };
   }
 

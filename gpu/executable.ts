@@ -74,7 +74,7 @@ export class GpuExecutable implements Executable {
       await this.#submit(batch, batch.inputsEmbeds ? 1 : 0, Infinity, (encoder) => {
         if (bytes > 0) readback.record(encoder, this.#memory.buffer(logits), 0, bytes);
       });
-      return bytes > 0 ? new Float32Array(await readback.read(bytes)) : new Float32Array(0);
+      return bytes > 0 ? new Float32Array(await readback.view(bytes), 0, bytes / 4) : new Float32Array(0);
     });
   }
 

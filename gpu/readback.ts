@@ -9,6 +9,8 @@ export class Readback {
   readonly bytes: number;
   readonly #buffer: GPUBuffer;
   #isBlocking = true;
+  /** What was read last: fresh memory for megabytes of logits would cost several times the copy. */
+  #view = new Uint8Array(0);
 
   /** To be primed before the first read. */
   constructor(device: GPUDevice, bytes: number) {
@@ -36,6 +38,11 @@ export class Readback {
 
   /** Waits for everything submitted and returns a copy of the first `bytes`. */
   async read(bytes: number): Promise<ArrayBuffer> {
+    return (await this.view(bytes)).slice(0, bytes);
+  }
+
+  /** The same in memory of its own, which may be longer and is valid until the next call. */
+  async view(bytes: number): Promise<ArrayBuffer> {
     const mapped = this.#buffer.mapAsync(GPUMapMode.READ, 0, bytes);
     if (this.#isBlocking) {
       mapped.catch(() => {}); // settles on its own, some milliseconds later
@@ -51,9 +58,11 @@ export class Readback {
   }
 
   #take(bytes: number): ArrayBuffer {
-    const copy = this.#buffer.getMappedRange(0, bytes).slice(0);
+    const mapped = new Uint8Array(this.#buffer.getMappedRange(0, bytes));
+    if (this.#view.length < bytes) this.#view = new Uint8Array(bytes);
+    this.#view.set(mapped);
     this.#buffer.unmap();
-    return copy;
+    return this.#view.buffer;
   }
 
   destroy(): void {
