@@ -27,6 +27,7 @@ export {
   type Message,
   type TokenizerOptions,
 } from "./api/auto_tokenizer.ts";
+export { BitsAndBytesConfig, type BitsAndBytesOptions } from "./api/bits_and_bytes_config.ts";
 export { AutoModelForCausalLM, type CausalLM, SmolLM3ForCausalLM } from "./api/causal_lm.ts";
 export type { DeviceName } from "./api/device.ts";
 export { Engine, type GenerateRequest } from "./api/engine.ts";

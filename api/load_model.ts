@@ -17,6 +17,7 @@ import type { Program } from "../engine/program.ts";
 import { RopeTable } from "../engine/rope.ts";
 import type { SchedulerOptions } from "../engine/scheduler.ts";
 import { smolLM3 } from "../engine/smollm3.ts";
+import { BitsAndBytesConfig, quantizationOf, type QuantizationOption } from "./bits_and_bytes_config.ts";
 import { cacheBytesPerToken } from "./cache_size.ts";
 import { chooseCompileOptions } from "./compile_options.ts";
 import { type DeviceName, onDevice } from "./device.ts";
@@ -29,8 +30,8 @@ export interface LoadOptions {
   readonly device?: DeviceName;
   /** Number type of unquantized weights, `auto`: as stored. `float32` keeps the KV cache in float32, too. */
   readonly dtype?: "auto" | "float32" | "bfloat16" | "float16";
-  /** Quantize matrices while loading. */
-  readonly quantization?: "q8_0" | "q4_0";
+  /** Quantize while loading: all matrices as llama.cpp does (q8_0, q4_0), or linears as bitsandbytes does (nf4, fp4, or in detail). */
+  readonly quantization?: QuantizationOption;
   /** `float32`: exact arithmetic on dequantized weights. `auto`: `int8` where weights are quantized. */
   readonly activations?: "auto" | "float32" | "int8";
   /** Threads of the device wasm. Default: as many as the machine has. */
@@ -105,8 +106,9 @@ export interface LoadedModel extends CompiledModel {
  * @throws {DeviceError} when the device is missing or too small.
  */
 export async function loadModel(source: string, options: LoadOptions = {}): Promise<LoadedModel> {
-  const { signal, dtype, quantization, onProgress } = options;
+  const { signal, dtype, onProgress } = options;
   checkLoadOptions(options);
+  const quantization = quantizationOf(options.quantization), doubleQuant = typeof quantization === "object" && quantization.doubleQuant;
   signal?.throwIfAborted();
   const opening = resolveSource(source, { revision: options.revision, cacheDir: options.cacheDir }).then(openCheckpoint);
   let executable: Executable | undefined;
@@ -119,7 +121,7 @@ export async function loadModel(source: string, options: LoadOptions = {}): Prom
       return { plan, compiled: await compileModel(backend, config, program, plan, options) };
     });
     executable = compiled.executable;
-    await loadWeights(program, checkpoint, plan, host.codec, executable, { onProgress, signal });
+    await loadWeights(program, checkpoint, plan, host.codec, executable, { onProgress, signal, doubleQuant });
     const { name, configJson, tokenizer: tokenizerFiles } = checkpoint, generationConfig = readGenerationConfig(checkpoint);
     return { ...compiled, name, deviceReason: reason, host, configJson, tokenizerFiles, generationConfig };
   } catch (error) {
@@ -182,17 +184,15 @@ function checkLoadOptions(options: LoadOptions): void {
   for (const name of Object.keys(options)) {
     if (!knownOptions.has(name as keyof LoadOptions)) throw new TypeError(`Unknown load option ${name}, choose from ${[...knownOptions].join(", ")}`);
   }
-  const oneOf = (name: keyof LoadOptions, allowed: readonly string[]) => {
+  const oneOf = (name: keyof LoadOptions, allowed: readonly string[], otherwise = "") => {
     const value = options[name];
     if (value !== undefined && !(typeof value === "string" && allowed.includes(value))) {
-      throw new TypeError(
-        `Load option ${name} must be one of ${allowed.join(", ")}, got ${typeof value === "object" ? "an object, which is not supported yet" : value}`,
-      );
+      throw new TypeError(`Load option ${name} must be one of ${allowed.join(", ")}${otherwise}, got ${typeof value === "object" ? "an object" : value}`);
     }
   };
   oneOf("device", ["auto", "webgpu", "wasm"]);
   oneOf("dtype", ["auto", "float32", "bfloat16", "float16"]);
-  oneOf("quantization", ["q8_0", "q4_0"]);
+  if (!(options.quantization instanceof BitsAndBytesConfig)) oneOf("quantization", ["q8_0", "q4_0", "nf4", "fp4"], " or a BitsAndBytesConfig");
   oneOf("activations", ["auto", "float32", "int8"]);
   oneOf("cacheType", ["f32", "f16", "bf16"]);
   for (const name of ["threads", "blockSize", "maxNumSeqs", "maxNumBatchedTokens", "maxModelLen", "cacheBytes"] as const) {

@@ -119,7 +119,8 @@ async function load(
     return { name, model: await loadModel(name, options) };
   }
   const floats: Readonly<Record<string, RandomFormat>> = { float32: "f32", float16: "f16" };
-  const format = values.quantization as RandomFormat | undefined ?? floats[values.dtype ?? ""] ?? "bf16";
+  const fourBit: Readonly<Record<string, RandomFormat>> = { nf4: "nf4_bf16", fp4: "fp4_bf16" };
+  const format = fourBit[values.quantization ?? ""] ?? values.quantization as RandomFormat | undefined ?? floats[values.dtype ?? ""] ?? "bf16";
   const { loadRandomModel } = await import("./random_model.ts");
   return { name: `random ${random} ${format}`, model: await loadRandomModel(random, format, options) };
 }

@@ -31,7 +31,7 @@ export const commonFlags = {
   model: { type: "string", value: "SOURCE", nonEmpty: true, help: "Folder, .gguf file, hub id or URL (default: embedded)" },
   device: { type: "string", value: "NAME", help: "auto, wasm or webgpu", choices: ["auto", "wasm", "webgpu"] },
   dtype: { type: "string", value: "TYPE", help: "auto, float32, bfloat16 or float16", choices: ["auto", "float32", "bfloat16", "float16"] },
-  quantization: { type: "string", value: "FORMAT", help: "Quantize while loading: q8_0 or q4_0", choices: ["q8_0", "q4_0"] },
+  quantization: { type: "string", value: "FORMAT", help: "Quantize while loading: q8_0, q4_0, nf4 or fp4", choices: ["q8_0", "q4_0", "nf4", "fp4"] },
   activations: { type: "string", value: "TYPE", help: "auto, float32 or int8", choices: ["auto", "float32", "int8"] },
   offline: { type: "boolean", help: "Never touch the network" },
   verbose: { type: "boolean", help: "More detail on stderr" },

@@ -5,12 +5,13 @@
  */
 import { chooseCompileOptions, contextOf } from "../api/compile_options.ts";
 import { openDevice } from "../api/device.ts";
+import { quantizationOf } from "../api/bits_and_bytes_config.ts";
 import type { LoadOptions } from "../api/load_model.ts";
 import { type Backend, DeviceError } from "../engine/backend.ts";
 import type { SmolLM3Config } from "../engine/config.ts";
 import { type Format, rowBytes } from "../engine/formats.ts";
 import { type Checkpoint, openCheckpoint } from "../engine/loader/checkpoint.ts";
-import { planWeights, programTensors } from "../engine/loader/plan_weights.ts";
+import { type PlanOptions, planWeights, programTensors } from "../engine/loader/plan_weights.ts";
 import { resolveSource } from "../engine/loader/source.ts";
 import type { Program } from "../engine/program.ts";
 import { smolLM3 } from "../engine/smollm3.ts";
@@ -85,7 +86,7 @@ async function reportOf(checkpoint: Checkpoint, source: string, options: LoadOpt
       missingDevices[name] = error.message;
     }
   }
-  const plan = backends.length > 0 ? planWeights(program, checkpoint, backends[0].formats, options) : new Map<string, Format>();
+  const plan = backends.length > 0 ? planWeights(program, checkpoint, backends[0].formats, planOptions(options)) : new Map<string, Format>();
   const names = new Set(programTensors(program).map(({ name }) => name));
   return {
     model: source,
@@ -98,6 +99,10 @@ async function reportOf(checkpoint: Checkpoint, source: string, options: LoadOpt
     memory: backends.flatMap((backend) => estimates(backend, program, checkpoint, options)),
     missingDevices,
   };
+}
+
+function planOptions({ dtype, quantization }: LoadOptions): PlanOptions {
+  return { dtype, quantization: quantizationOf(quantization) };
 }
 
 /** Groups of tensors that are stored alike and loaded alike, largest first. */
@@ -115,7 +120,7 @@ function countFormats(program: Program, checkpoint: Checkpoint, plan: ReadonlyMa
 }
 
 function estimates(backend: Backend, program: Program, checkpoint: Checkpoint, options: LoadOptions): MemoryEstimate[] {
-  const { config } = checkpoint, formats = planWeights(program, checkpoint, backend.formats, options), context = contextOf(config);
+  const { config } = checkpoint, formats = planWeights(program, checkpoint, backend.formats, planOptions(options)), context = contextOf(config);
   const lengths = [...new Set([2048, 8192, 32768, context].filter((length) => length <= context))].sort((a, b) => a - b);
   return lengths.map((contextLength) => {
     const compileOptions = chooseCompileOptions(config, program, formats, { ...options, maxNumSeqs: 1, maxModelLen: contextLength });

@@ -7,7 +7,7 @@ import { onDevice } from "../api/device.ts";
 import { type CompiledModel, compileModel, type LoadOptions } from "../api/load_model.ts";
 import { rowAlignment } from "../engine/backend.ts";
 import { parseConfig } from "../engine/config.ts";
-import { type Format, rowBytes, storageTypes } from "../engine/formats.ts";
+import { type Format, isFourBit, rowBytes, storageTypes } from "../engine/formats.ts";
 import { programTensors } from "../engine/loader/plan_weights.ts";
 import { smolLM3 } from "../engine/smollm3.ts";
 
@@ -53,7 +53,7 @@ const shapes: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
 export const shapeNames = Object.keys(shapes);
 
 /** Formats that random weights can be made in. */
-export type RandomFormat = "f32" | "f16" | "bf16" | "q8_0" | "q4_0";
+export type RandomFormat = "f32" | "f16" | "bf16" | "q8_0" | "q4_0" | "nf4_bf16" | "fp4_bf16";
 
 /** Most bytes that are written at once. */
 const chunkBytes = 4 * 2 ** 20;
@@ -109,5 +109,7 @@ function randomBytes(format: RandomFormat, length: number): Uint8Array {
   // A block's scale in float16: 2^-12 times -128..127, 2^-8 times -8..7.
   if (format === "q8_0") { for (let at = 1; at < bytes.length; at += blockBytes) bytes[at - 1] = 0, bytes[at] = 0x0c; }
   if (format === "q4_0") { for (let at = 1; at < bytes.length; at += blockBytes) bytes[at - 1] = 0, bytes[at] = 0x1c; }
+  // Its absmax in float32: 2^-5.
+  if (isFourBit(format)) { for (let word = 0; word < words.length; word += blockBytes / 4) words[word] = 122 << 23; }
   return bytes;
 }

@@ -39,10 +39,10 @@ const table: Readonly<Record<StorageType, readonly Format[]>> = {
   tq2_0: ["q4_0", "q8_0", "f16"], // all exact
   mxfp4: ["q8_0", "bf16", "f16"], // all exact; q8_0 and f16 for scales from 2^-24 up, below which no weight lies
   nvfp4: ["bf16", "f16"], // both exact
-  nf4: ["nf4", "f16"], // f16 1.8e-4
+  nf4: ["nf4", "f16"], // f16 2.1e-4
   nf4_bf16: ["nf4_bf16", "bf16"], // exact
   nf4_f16: ["nf4_f16", "f16"], // exact
-  fp4: ["fp4", "f16"], // f16 1.8e-4
+  fp4: ["fp4", "f16"], // f16 2.1e-4
   fp4_bf16: ["fp4_bf16", "bf16"], // exact
   fp4_f16: ["fp4_f16", "f16"], // exact
 };

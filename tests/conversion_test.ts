@@ -1,11 +1,13 @@
 import { nativeFormat } from "../engine/conversion.ts";
-import { type Format, type StorageType, storageTypes } from "../engine/formats.ts";
+import { type Format, type FourBitFormat, type StorageType, storageTypes } from "../engine/formats.ts";
 import { loadHost } from "../wasm/host.ts";
 import { assert, assertEquals } from "@std/assert";
+import { random } from "./random_model.ts";
 import dequantized from "./fixtures/gguf/dequantize.json" with { type: "json" };
 
 const { codec } = await loadHost();
-const formats: Format[] = ["f32", "f16", "bf16", "q8_0", "q4_0", "q4_1", "q4_k", "q5_k", "q6_k"];
+const fourBit: FourBitFormat[] = ["nf4", "nf4_bf16", "nf4_f16", "fp4", "fp4_bf16", "fp4_f16"];
+const formats: Format[] = ["f32", "f16", "bf16", "q8_0", "q4_0", "q4_1", "q4_k", "q5_k", "q6_k", ...fourBit];
 /** Random bytes make scales that no weights have. */
 const plausible: Partial<Record<StorageType, (block: Uint8Array) => void>> = {
   mxfp4: (block) => block[0] = 112 + block[0] % 16,
@@ -23,6 +25,8 @@ const blocks = Object.entries(dequantized).map(([name, golden]) => {
   for (let at = 0; at < bytes.length; at += storageTypes[from][1]) plausible[from]?.(bytes.subarray(at, at + storageTypes[from][1]));
   return { from, bytes };
 });
+const next = random(3), plain = Float32Array.from({ length: 4096 }, () => (next() + next() + next() - 1.5) / 20);
+for (const from of fourBit) blocks.push({ from, bytes: codec.convert(new Uint8Array(plain.buffer), "f32", from, 64) });
 
 /** Every format that can come out for a type: what is chosen from all, then from all but that, and so on. */
 function choices(from: StorageType): Format[] {
@@ -60,6 +64,10 @@ const exact: Record<string, Format[]> = {
   tq2_0: ["q4_0", "q8_0", "f16"],
   mxfp4: ["q8_0", "bf16", "f16"],
   nvfp4: ["bf16", "f16"],
+  nf4_bf16: ["bf16"],
+  nf4_f16: ["f16"],
+  fp4_bf16: ["bf16"],
+  fp4_f16: ["f16"],
 };
 
 for (const { from, bytes } of blocks) {

@@ -72,7 +72,7 @@ const wrong: [Record<string, unknown>, new (...args: never[]) => Error, string][
   [{ devise: "wasm" }, TypeError, "Unknown load option devise"],
   [{ device: "tpu" }, TypeError, "device must be one of auto, webgpu, wasm, got tpu"],
   [{ dtype: "float64" }, TypeError, "dtype must be one of"],
-  [{ quantization: { loadIn4bit: true } }, TypeError, "quantization must be one of q8_0, q4_0, got an object, which is not supported yet"],
+  [{ quantization: { loadIn4bit: true } }, TypeError, "quantization must be one of q8_0, q4_0, nf4, fp4 or a BitsAndBytesConfig, got an object"],
   [{ threads: 0 }, RangeError, "threads must be a whole number of at least 1, got 0"],
   [{ cacheBytes: 10 }, RangeError, "A KV cache of 10 bytes holds no block"],
 ];

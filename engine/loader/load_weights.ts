@@ -4,10 +4,11 @@
  * @module
  */
 import { type Executable, rowAlignment } from "../backend.ts";
-import { type Format, rowBytes, type StorageType } from "../formats.ts";
+import { type Format, isFourBit, rowBytes, type StorageType } from "../formats.ts";
 import type { Codec } from "../host.ts";
 import type { Program } from "../program.ts";
 import type { Checkpoint } from "./checkpoint.ts";
+import { quantizeAbsmax } from "./double_quantization.ts";
 import { nextTask } from "../next_task.ts";
 import { type ProgramTensor, programTensors } from "./plan_weights.ts";
 
@@ -27,6 +28,8 @@ export interface LoadOptions {
   readonly onProgress?: (progress: LoadProgress) => void;
   /** Ends loading. */
   readonly signal?: AbortSignal;
+  /** Whether absmax of what is quantized to a type of bitsandbytes is quantized as well. */
+  readonly doubleQuant?: boolean;
 }
 
 /** Most bytes of rows that are read, checked or converted at a time. */
@@ -37,7 +40,7 @@ const maxBusyMs = 20;
 /**
  * Reads, checks, converts and writes every tensor of a program, then finishes the executable's weights.
  *
- * Peak memory beside the weights themselves: a chunk that is read while one is used, and one after conversion.
+ * Peak memory beside the weights themselves: a chunk that is read while one is used, and one after conversion; with `doubleQuant` the largest matrix in 4 bits.
  *
  * @param plan From {@link planWeights}, for the same program and checkpoint.
  * @param codec Converts what the device does not have as it is, and looks for values that are not finite where the device does not.
@@ -50,15 +53,15 @@ export async function loadWeights(
   plan: ReadonlyMap<string, Format>,
   codec: Codec,
   executable: Executable,
-  { onProgress, signal }: LoadOptions = {},
+  { onProgress, signal, doubleQuant = false }: LoadOptions = {},
 ): Promise<void> {
   const tensors = programTensors(program), chunks = chunksOf(tensors, checkpoint, plan);
   const totalBytes = tensors.reduce((sum, { name }) => sum + checkpoint.tensors.get(name)!.byteLength, 0);
   const read = async (index: number) =>
     index < chunks.length ? await checkpoint.readRows(chunks[index].tensor, chunks[index].firstRow, chunks[index].rows) : null;
-  let loadedBytes = 0, busySince = performance.now(), reading = read(0);
+  let loadedBytes = 0, busySince = performance.now(), reading = read(0), whole = new Uint8Array(0);
   try {
-    for (const [index, { tensor, firstRow, isVector, cols, from, to }] of chunks.entries()) {
+    for (const [index, { tensor, firstRow, rows, tensorRows, isVector, cols, from, to }] of chunks.entries()) {
       const isFound = executable.findsNonFinite && !isVector && from === to; // by the device
       const stored = (await reading)!;
       reading = read(index + 1);
@@ -67,7 +70,14 @@ export async function loadWeights(
       if (wrong >= 0) {
         throw new RangeError(`Cannot load ${tensor}: the value in row ${firstRow + Math.floor(wrong / cols)}, column ${wrong % cols} is not finite`);
       }
-      executable.writeRows(tensor, firstRow, from === to ? stored : codec.convert(stored, from, to, cols));
+      const converted = from === to ? stored : codec.convert(stored, from, to, cols);
+      if (!doubleQuant || !isFourBit(to) || isFourBit(from)) executable.writeRows(tensor, firstRow, converted);
+      else {
+        // What becomes of absmax depends on all of a tensor's.
+        if (firstRow === 0) whole = new Uint8Array(tensorRows * rowBytes(to, cols));
+        whole.set(converted, firstRow * rowBytes(to, cols));
+        if (firstRow + rows === tensorRows) executable.writeRows(tensor, 0, quantizeAbsmax(whole));
+      }
       loadedBytes += stored.length;
       onProgress?.({ loadedBytes, totalBytes, tensor });
       if (performance.now() - busySince < maxBusyMs) continue;
@@ -86,6 +96,7 @@ interface Chunk {
   readonly tensor: string;
   readonly firstRow: number;
   readonly rows: number;
+  readonly tensorRows: number;
   readonly isVector: boolean;
   readonly cols: number;
   readonly from: StorageType;
@@ -98,7 +109,7 @@ function chunksOf(tensors: readonly ProgramTensor[], checkpoint: Checkpoint, pla
     const from = checkpoint.tensors.get(tensor)!.storageType as StorageType, to = plan.get(tensor)!;
     const chunkRows = rowsPerChunk(Math.max(rowBytes(from, cols), rowBytes(to, cols)));
     return Array.from({ length: Math.ceil(rows / chunkRows) }, (_, i): Chunk => {
-      return { tensor, firstRow: i * chunkRows, rows: Math.min(chunkRows, rows - i * chunkRows), isVector, cols, from, to };
+      return { tensor, firstRow: i * chunkRows, rows: Math.min(chunkRows, rows - i * chunkRows), tensorRows: rows, isVector, cols, from, to };
     });
   });
 }

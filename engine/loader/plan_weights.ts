@@ -4,17 +4,29 @@
  * @module
  */
 import { nativeFormat } from "../conversion.ts";
-import { type Format, type StorageType, storageTypes } from "../formats.ts";
+import { type Format, type FourBitCode, type FourBitFormat, isFourBit, type StorageType, storageTypes } from "../formats.ts";
 import type { Program } from "../program.ts";
 import type { Checkpoint } from "./checkpoint.ts";
 import { isStorageType } from "./tensor_store.ts";
+
+/**
+ * Quantization of linears to 4 bits as bitsandbytes does it while Transformers loads: of their weights in the number type of the model, a matrix whose rows are
+ * no whole blocks stays as it is.
+ */
+export interface FourBitQuantization {
+  readonly code: FourBitCode;
+  /** Whether absmax is quantized as well. */
+  readonly doubleQuant: boolean;
+  /** Modules that stay: those whose name begins or ends with one of these. Default: the heads. Embeddings and norms always stay. */
+  readonly skipModules?: readonly string[];
+}
 
 /** What the user may choose. */
 export interface PlanOptions {
   /** Number type of unquantized weights. One that holds the stored values exactly leaves them as they are. Default `auto`: as stored. */
   readonly dtype?: "auto" | "float32" | "bfloat16" | "float16";
-  /** Format that matrices are quantized to while they are loaded, where their rows are whole blocks. */
-  readonly quantization?: Format;
+  /** Format that matrices are quantized to while they are loaded, where their rows are whole blocks; or what happens to linears. */
+  readonly quantization?: Format | FourBitQuantization;
 }
 
 /** A checkpoint tensor that a program needs. */
@@ -57,13 +69,14 @@ export function programTensors(program: Program): ProgramTensor[] {
  */
 export function planWeights(program: Program, checkpoint: Checkpoint, formats: ReadonlySet<Format>, options: PlanOptions = {}): Map<string, Format> {
   const { quantization } = options;
-  if (quantization !== undefined && !formats.has(quantization)) {
-    throw new RangeError(`Cannot quantize to ${quantization}: the device multiplies with ${[...formats].join(", ")}`);
+  const wanted = typeof quantization === "object" ? quantization.code : quantization;
+  if (wanted !== undefined && !formats.has(wanted)) {
+    throw new RangeError(`Cannot quantize to ${wanted}: the device multiplies with ${[...formats].join(", ")}`);
   }
   return new Map(
     programTensors(program).map((tensor) => {
       const from = checkTensor(tensor, checkpoint);
-      return [tensor.name, tensor.isVector ? "f32" : matrixFormat(from, tensor.cols, formats, options)];
+      return [tensor.name, tensor.isVector ? "f32" : matrixFormat(from, tensor, formats, options)];
     }),
   );
 }
@@ -80,8 +93,23 @@ function checkTensor({ name, isVector, rows, cols }: ProgramTensor, checkpoint: 
   return stored.storageType;
 }
 
-function matrixFormat(from: StorageType, cols: number, formats: ReadonlySet<Format>, { dtype = "auto", quantization }: PlanOptions): Format {
-  if (quantization !== undefined && cols % storageTypes[quantization][0] === 0) return quantization;
-  const wanted: StorageType = dtype === "auto" ? from : floats[dtype][from] ?? from;
-  return nativeFormat(wanted, formats);
+function matrixFormat(from: StorageType, { name, cols }: ProgramTensor, formats: ReadonlySet<Format>, { dtype = "auto", quantization }: PlanOptions): Format {
+  const plain: StorageType = dtype === "auto" ? from : floats[dtype][from] ?? from;
+  if (typeof quantization === "object") {
+    const format = fourBitFormat(quantization.code, dtype === "float32" ? "f32" : plain);
+    if (isLinear(name, quantization) && !isFourBit(from) && cols % storageTypes[format][0] === 0) return format;
+  } else if (quantization !== undefined && cols % storageTypes[quantization][0] === 0) return quantization;
+  return nativeFormat(plain, formats);
+}
+
+/** What weights of a number type become: their values are rounded to it again. */
+function fourBitFormat(code: FourBitCode, type: StorageType): FourBitFormat {
+  return type === "bf16" || type === "f16" ? `${code}_${type}` : code;
+}
+
+/** Whether a matrix is the weight of a linear that is quantized. */
+function isLinear(tensor: string, { skipModules }: FourBitQuantization): boolean {
+  const module = tensor.replace(/\.weight$/, "");
+  if (skipModules === undefined) return module.startsWith("model.layers.");
+  return module !== "model.embed_tokens" && !skipModules.some((skipped) => module.startsWith(skipped) || module.endsWith(skipped));
 }
