@@ -52,6 +52,9 @@ export interface Dispatch {
 export interface Lowered {
   readonly step: Step;
   readonly index: number;
+  /** The steps before and after it. */
+  readonly previous?: Step;
+  readonly next?: Step;
   readonly options: CompileOptions;
   /** What gates pass through anywhere in the program. */
   readonly activation: number;

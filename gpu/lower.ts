@@ -9,7 +9,9 @@ import { rowBytes } from "../engine/formats.ts";
 import type { Buffer, Cache, Program, Step, Weight } from "../engine/program.ts";
 import { type Counts, headsTogether, tileRowsOf } from "./batch_inputs.ts";
 import { type Cost, type Dispatch, dispatch, type Lowered, type Memory } from "./dispatch.ts";
-import { isGated, linear, matrixOf, prepare } from "./lower_linear.ts";
+import { isGated, linear } from "./lower_linear.ts";
+import { normalise, quantize } from "./lower_norm.ts";
+import { matrixOf } from "./matrix.ts";
 import { layouts } from "./weights.ts";
 
 export type { Dispatch, Memory } from "./dispatch.ts";
@@ -17,7 +19,8 @@ export type { Dispatch, Memory } from "./dispatch.ts";
 /** All dispatches of a program in order. */
 export function lower(program: Program, options: CompileOptions, memory: Memory): Dispatch[] {
   const activation = program.steps.find(({ op }) => op === "normGatedLinear")?.consts.activation ?? 0;
-  return program.steps.flatMap((step, index) => lowerings[step.op]({ step, index, options, activation, memory }));
+  const { steps } = program;
+  return steps.flatMap((step, index) => lowerings[step.op]({ step, index, previous: steps[index - 1], next: steps[index + 1], options, activation, memory }));
 }
 
 const lowerings: Record<Step["op"], (at: Lowered) => Dispatch[]> = {
@@ -43,9 +46,9 @@ const lowerings: Record<Step["op"], (at: Lowered) => Dispatch[]> = {
     );
   },
   normLinear(at) {
-    const [x, norm, weight, bias, out] = at.step.binds as [Buffer, Weight, Weight, Weight | null, Buffer], { buffer } = access(at.memory);
+    const [x, , weight, bias, out] = at.step.binds as [Buffer, Weight, Weight, Weight | null, Buffer];
     return [
-      ...prepare(at, weight, { x: buffer(x), cols: x.cols, norm: at.memory.weights.vector(norm), eps: at.step.consts.eps }, x.rows),
+      ...normalise(at),
       ...linear(at, { weight, bias, out, epilogue: "set", x: at.memory.scratch.normed, rowKind: x.rows }),
     ];
   },
@@ -129,16 +132,16 @@ const lowerings: Record<Step["op"], (at: Lowered) => Dispatch[]> = {
   linearAdd(at) {
     const [x, weight, bias, out] = at.step.binds as [Buffer, Weight, Weight | null, Buffer], { buffer } = access(at.memory);
     return [
-      ...prepare(at, weight, { x: buffer(x), cols: x.cols }, x.rows),
+      ...quantize(at, x, weight),
       ...linear(at, { weight, bias, out, epilogue: "add", x: buffer(x), rowKind: x.rows }),
     ];
   },
   normGatedLinear(at) {
-    const [x, norm, weight, bias, out] = at.step.binds as [Buffer, Weight, Weight, Weight | null, Buffer], { buffer } = access(at.memory);
-    const { eps } = at.step.consts, common = { bias, out, x: at.memory.scratch.normed, rowKind: x.rows };
+    const [x, , weight, bias, out] = at.step.binds as [Buffer, Weight, Weight, Weight | null, Buffer];
+    const common = { bias, out, x: at.memory.scratch.normed, rowKind: x.rows };
     const [gate, up] = weight.parts.map((part) => ({ ...weight, rows: part.rows, parts: [part] }));
     return [
-      ...prepare(at, weight, { x: buffer(x), cols: x.cols, norm: at.memory.weights.vector(norm), eps }, x.rows),
+      ...normalise(at),
       ...isGated(at, weight, bias) ? linear(at, { ...common, weight, epilogue: "set", gated: gate.rows }) : [
         ...linear(at, { ...common, weight: gate, epilogue: "set" }),
         ...linear(at, { ...common, weight: up, epilogue: "gate", biasFirst: gate.rows }),

@@ -6,41 +6,18 @@
 import { isFourBit } from "../engine/formats.ts";
 import type { Buffer, RowKind, Weight } from "../engine/program.ts";
 import type { Range } from "./arena.ts";
-import type { Counts } from "./batch_inputs.ts";
+import { type Cost, type Dispatch, dispatch, type Grid, type Lowered, rowsOf } from "./dispatch.ts";
+import { int8Bytes, int8Parts, isInt8, isPlain, type Span, spans } from "./linear_spans.ts";
 import { cut, fewRows } from "./linear_tiles.ts";
-import { type Cost, type Dispatch, dispatch, type Grid, type Lowered, type Memory, rowsOf, type Work } from "./dispatch.ts";
-import { type GpuFormat, layouts, type PlacedPart } from "./weights.ts";
+import { addAndNormalise } from "./lower_norm.ts";
+import { type MatrixFields, matrixOf } from "./matrix.ts";
+import { type GpuFormat, layouts } from "./weights.ts";
 
 /** What a linear does with its result (epilogue.wgsl): stores it, adds it to what is there, multiplies it with the activation of what is there. */
 export type Epilogue = "set" | "add" | "gate";
 
-/** Formats that packed dot products with int8 activations can take, with the parts that make them signed bytes. */
-const int8Parts: Partial<Record<GpuFormat, readonly string[]>> = {
-  q4_0: ["int8_q4_0"],
-  q4_1: ["int8_q4_1"],
-  q8_0: ["int8_q8_0"],
-  q4_k: ["weight_k", "int8_k_minimums", "int8_q4_k"],
-  q5_k: ["weight_k", "int8_k_minimums", "int8_q5_k"],
-  q6_k: ["weight_k", "int8_q6_k"],
-};
 /** Formats whose weights are widened eight at a time; all others one by one. */
 const wideParts: Partial<Record<GpuFormat, string>> = { bf16: "tile_bf16", f16: "tile_f16", f32: "tile_f32" };
-
-/** Bytes of an activation as int8, its share of the factors of a block of 32 included. */
-const int8Bytes = 1.25;
-
-/** Adjacent rows of a weight in one binding. */
-interface Span {
-  readonly format: GpuFormat;
-  readonly rows: number;
-  readonly cols: number;
-  readonly half: boolean;
-  readonly rotary: number;
-  /** Column of the result where its outputs begin. */
-  readonly first: number;
-  readonly data: Range;
-  readonly scales: Range;
-}
 
 /** A linear of a step. */
 export interface Linear {
@@ -57,54 +34,15 @@ export interface Linear {
   readonly rowKind: RowKind;
 }
 
-/** What a linear reads: rows that are normalised first if there is a norm. */
-export interface Input {
-  readonly x: GPUBuffer;
-  readonly cols: number;
-  readonly norm?: Range;
-  readonly eps?: number;
-}
-
 /** Whether gate and up can be made together: in one binding, one behind the other, by kernels that know how. */
 export function isGated(at: Lowered, weight: Weight, bias: Weight | null): boolean {
   const [gate, up] = weight.parts, all = spans(at.memory, weight, bias !== null);
   return weight.parts.length === 2 && gate.rows === up.rows && all.length === 1 && !isPlain(all[0]);
 }
 
-/** The dispatches that bring the input of a linear into the form that its kernels read. */
-export function prepare(at: Lowered, weight: Weight, { x, cols, norm, eps = 0 }: Input, rowKind: RowKind): Dispatch[] {
-  const parts = weight.parts.map(({ tensor }) => at.memory.weights.part(tensor)), { scratch, inputs } = at.memory;
-  const asInt8 = parts.some((part) => isInt8(at, part)), asFloat = parts.some((part) => !isInt8(at, part));
-  const toFloat = (work: Work): Cost => ({ bytes: rowsOf(rowKind, work) * cols * (4 + 4), operations: 0 });
-  const toInt8 = (work: Work): Cost => ({ bytes: rowsOf(rowKind, work) * cols * (4 + int8Bytes), operations: 0 });
-  const perRow = (x: number, y: number) => (counts: Counts): Grid => {
-    const rows = rowsOf(rowKind, counts);
-    return rows > 0 ? [x || rows, y || rows, 1] : undefined;
-  };
-  const made: Dispatch[] = [];
-  if (norm && asFloat) {
-    const resources = [inputs.batch, x, norm, scratch.normed];
-    made.push(dispatch(at, { parts: ["rms_norm", "batch"], access: "urrw", constants: { cols, eps }, resources, grid: perRow(0, 1), cost: toFloat }));
-  }
-  if (norm && asInt8) {
-    const resources = [inputs.batch, x, norm, scratch.units, scratch.factors], names = ["rms_norm_int8", "quantize_block", "batch"];
-    made.push(dispatch(at, { parts: names, access: "urrww", constants: { cols, eps }, resources, grid: perRow(0, 1), cost: toInt8 }));
-  }
-  if (!norm && asInt8) {
-    const names = ["quantize_rows", "quantize_block", "batch", "matrix"];
-    const resources = [inputs.batch, matrixOf(at, { inner: cols }), x, scratch.units, scratch.factors];
-    made.push(dispatch(at, { parts: names, access: "uurww", constants: {}, resources, grid: perRow(Math.ceil(cols / 2048), 0), cost: toInt8 }));
-  }
-  return made;
-}
-
-/** The dispatches of a linear whose input {@link prepare} has prepared. */
+/** The dispatches of a linear whose input lower_norm.ts has prepared. */
 export function linear(at: Lowered, linear: Linear): Dispatch[] {
   return spans(at.memory, linear.weight, linear.bias !== null).flatMap((span) => isPlain(span) ? plain(at, linear, span) : tuned(at, linear, span));
-}
-
-function isInt8(at: Lowered, { format, cols }: Pick<PlacedPart, "format" | "cols">): boolean {
-  return at.options.activations === "int8" && format in int8Parts && cols % 64 === 0;
 }
 
 /** The parts that give eight weights as floats. */
@@ -112,41 +50,6 @@ function floatParts(format: GpuFormat): readonly string[] {
   const wide = wideParts[format], { weight } = layouts[format];
   if (wide) return [wide];
   return isFourBit(format) ? ["tile_four_bit", ...weight] : ["tile_any", ...weight, "x_none"];
-}
-
-/** Widths that do not fit the fast kernels. */
-function isPlain({ cols }: Span): boolean {
-  return cols % 32 !== 0;
-}
-
-/** The chunks of a weight, joined where one follows the other in memory. */
-function spans(memory: Memory, weight: Weight, hasBias: boolean): Span[] {
-  const found: Span[] = [];
-  let first = 0;
-  for (const { tensor, rows } of weight.parts) {
-    const part = memory.weights.part(tensor);
-    for (const chunk of part.chunks) {
-      const { format, cols, half, rotary } = part;
-      const next: Span = { format, cols, half, rotary, rows: chunk.rows, first: first + chunk.firstRow, data: chunk.data(), scales: chunk.scales() };
-      const last = found.at(-1);
-      if (last && follows(last, next) && !(hasBias && last.rotary !== rotary)) found[found.length - 1] = joined(last, next);
-      else found.push(next);
-    }
-    first += rows;
-  }
-  return found;
-}
-
-function follows(a: Span, b: Span): boolean {
-  const adjoins = (x: Range, y: Range) => x.buffer === y.buffer && x.offset + x.size === y.offset;
-  const scaled = layouts[a.format].scaleBytes > 0;
-  return a.format === b.format && a.cols === b.cols && a.half === b.half && a.rows % 32 === 0 && adjoins(a.data, b.data) &&
-    (!scaled || adjoins(a.scales, b.scales));
-}
-
-function joined(a: Span, b: Span): Span {
-  const join = (x: Range, y: Range): Range => ({ ...x, size: y.offset + y.size - x.offset });
-  return { ...a, rows: a.rows + b.rows, data: join(a.data, b.data), scales: layouts[a.format].scaleBytes > 0 ? join(a.scales, b.scales) : a.scales };
 }
 
 /** Kernels that take any width: weights as f32, one by one or in blocks. */
@@ -192,7 +95,7 @@ function tuned(at: Lowered, linear: Linear, span: Span): Dispatch[] {
     const fits = (rows: number) => rows > above && rows <= upTo, columns = Math.ceil(span.rows / tile.columns);
     const grid = (rows: number): Grid => fits(rows) ? [Math.ceil(rows / tile.rows), columns, splits] : undefined;
     made.push(make(tile.name, tile.parts, tile.constants, splits, grid));
-    if (splits > 1) made.push(sum(at, linear, span, splits, fits));
+    if (splits > 1) made.push(addAndNormalise(at, splits, fits) ?? sum(at, linear, span, splits, fits));
   }
   return made;
 }
@@ -239,17 +142,7 @@ function constantsOf({ activation }: Lowered, { bias, epilogue }: Linear): Recor
   return { activation, has_bias: bias ? 1 : 0, on_gate: epilogue === "gate" ? 1 : 0 };
 }
 
-/** Fields of `Matrix` in matrix.wgsl, in its order. */
-const matrixFields = ["inner", "blocks", "half", "rows", "first", "stride", "gated", "splits", "adds", "biasFirst", "rotary", "ofOutputs"] as const;
-type MatrixFields = Partial<Record<(typeof matrixFields)[number], number>>;
-
-/** The uniform `matrix` of a kernel; what is left out is 0, and `blocks` follow from `inner`. */
-export function matrixOf({ memory }: Lowered, fields: MatrixFields & { inner: number }): Range {
-  const all: MatrixFields = { blocks: Math.ceil(fields.inner / 32), ...fields };
-  return memory.scratch.parameters.record(matrixFields.map((name) => all[name] ?? 0));
-}
-
-function fieldsOf({ epilogue, biasFirst, rowKind, out, gated }: Linear, span: Span): MatrixFields & { inner: number } {
+function fieldsOf({ epilogue, biasFirst, rowKind, out, gated }: Linear, span: Span): MatrixFields {
   return {
     inner: span.cols,
     half: span.half ? 1 : 0,

@@ -48,6 +48,12 @@ const cases: Case[] = [
   { name: "f16 cache, block size 1", cacheType: "f16", blockSize: 1 },
   { name: "bf16 cache, block size 64, 70 rows", cacheType: "bf16", blockSize: 64, steps: [[{ past: 0, fresh: 70 }], [{ past: 70, fresh: 3 }]] },
   { name: "130 rows of bf16, heads of 32", format: "bf16", cacheType: "f16", config: { hiddenSize: 128, headDim: 32 }, steps: [[{ past: 0, fresh: 130 }]] },
+  {
+    name: "K cut into parts",
+    format: "bf16",
+    config: { hiddenSize: 640, intermediateSize: 1312, headDim: 32, attentionBias: true, mlpBias: true },
+    steps: [[{ past: 0, fresh: 20 }], [{ past: 20, fresh: 1 }, { past: 0, fresh: 100 }]],
+  },
   { name: "36 layers", config: { numHiddenLayers: 36, hiddenSize: 32, intermediateSize: 48, headDim: 8 } },
   { name: "widths that divide nothing", config: { hiddenSize: 50, intermediateSize: 37, headDim: 6, vocabSize: 131 } },
 ];
