@@ -39,6 +39,12 @@ export function isInt8(at: Lowered, { format, cols }: Pick<PlacedPart, "format" 
   return at.options.activations === "int8" && format in int8Parts && cols % 64 === 0;
 }
 
+/** Whether gate and up can be made together: in one binding, one behind the other, by kernels that know how. */
+export function isGated(at: Lowered, weight: Weight, bias: Weight | null): boolean {
+  const [gate, up] = weight.parts, all = spans(at.memory, weight, bias !== null);
+  return weight.parts.length === 2 && gate.rows === up.rows && all.length === 1 && !isPlain(all[0]);
+}
+
 /** Widths that do not fit the fast kernels. */
 export function isPlain({ cols }: Span): boolean {
   return cols % 32 !== 0;

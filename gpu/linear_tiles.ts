@@ -39,7 +39,7 @@ export const fewRows = 8;
 
 const someRows = 96, mostSplits = 16;
 const lanes = (groups: number) => ({ row_groups: groups, threads: 128 * groups, results: 512 * groups });
-const int8Lanes = { name: "_32", parts: ["tile_result"], columns: 64, stepCols: 256, beginning: 1.5, sum: 3, planeResults: 500_000 };
+const int8Lanes = { name: "_32", parts: ["tile_result", "gated_none"], columns: 64, stepCols: 256, beginning: 1.5, sum: 3, planeResults: 500_000 };
 const wide = { name: "", rows: 128, columns: 128, above: someRows, upTo: Infinity, constants: {} };
 const floatLanes = { name: "_32", parts: ["tile_result"], columns: 128, stepCols: 128, beginning: 1.5, sum: 3, planeResults: 500_000 };
 

@@ -8,8 +8,8 @@ import type { Buffer, RowKind, Weight } from "../engine/program.ts";
 import type { Range } from "./arena.ts";
 import { type Cost, type Dispatch, dispatch, type Grid, type Lowered, rowsOf } from "./dispatch.ts";
 import { int8Bytes, int8Parts, isInt8, isPlain, type Span, spans } from "./linear_spans.ts";
-import { cut, fewRows } from "./linear_tiles.ts";
-import { addAndNormalise } from "./lower_norm.ts";
+import { fewRows } from "./linear_tiles.ts";
+import { addAndNormalise, cutsOf, int8Image, quantizesProducts } from "./lower_norm.ts";
 import { type MatrixFields, matrixOf } from "./matrix.ts";
 import { type GpuFormat, layouts } from "./weights.ts";
 
@@ -32,12 +32,6 @@ export interface Linear {
   /** Its input as f32. */
   readonly x: GPUBuffer;
   readonly rowKind: RowKind;
-}
-
-/** Whether gate and up can be made together: in one binding, one behind the other, by kernels that know how. */
-export function isGated(at: Lowered, weight: Weight, bias: Weight | null): boolean {
-  const [gate, up] = weight.parts, all = spans(at.memory, weight, bias !== null);
-  return weight.parts.length === 2 && gate.rows === up.rows && all.length === 1 && !isPlain(all[0]);
 }
 
 /** The dispatches of a linear whose input lower_norm.ts has prepared. */
@@ -75,23 +69,36 @@ function plain(at: Lowered, linear: Linear, span: Span): Dispatch[] {
 function tuned(at: Lowered, linear: Linear, span: Span): Dispatch[] {
   const { inputs, scratch } = at.memory, int8 = isInt8(at, span), bias = biasOf(at, linear) ?? scratch.nothing, out = at.memory.buffer(linear.out);
   const kind = int8 ? "linear_int8" : "linear_float", format = int8 ? int8Parts[span.format]! : floatParts(span.format);
-  const x = int8 ? [scratch.units, scratch.factors] : [linear.x], shape = ["batch", "matrix", "eight", "epilogue", "layout"];
+  const x = int8 ? int8Image(at, at.step) : [linear.x], shape = ["batch", "matrix", "eight", "epilogue", "layout"];
   const fields = fieldsOf(linear, span), constants = constantsOf(at, linear);
-  const make = (name: string, more: readonly string[], extra: Record<string, number>, splits: number, grid: (rows: number) => Grid) =>
-    dispatch(at, {
-      parts: [`${kind}${name}`, ...shape, ...format, ...more],
-      access: int8 ? "uurrrrrw" : "uurrrrw",
+  const kept = int8 && linear.gated !== undefined && quantizesProducts(at, at.step, at.next) ? [scratch.gatedUnits, scratch.gatedFactors] : [];
+  const make = (name: string, more: readonly string[], extra: Record<string, number>, splits: number, grid: (rows: number) => Grid) => {
+    const keeps = splits === 1 && more.includes("gated_none") && kept.length > 0;
+    return dispatch(at, {
+      parts: [`${kind}${name}`, ...shape, ...format, ...keeps ? more.map((part) => part === "gated_none" ? "gated_int8" : part) : more],
+      access: `${int8 ? "uurrrrrw" : "uurrrrw"}${keeps ? "ww" : ""}`,
       constants: { ...constants, ...extra },
-      resources: [inputs.batch, matrixOf(at, { ...fields, splits }), span.data, span.scales, ...x, bias, splits > 1 ? scratch.planes : out],
+      resources: [
+        inputs.batch,
+        matrixOf(at, { ...fields, splits }),
+        span.data,
+        span.scales,
+        ...x,
+        bias,
+        splits > 1 ? scratch.planes : out,
+        ...keeps ? kept : [],
+      ],
       grid: (counts) => grid(rowsOf(linear.rowKind, counts)),
       cost: (work) => costOf(linear, span, rowsOf(linear.rowKind, work), int8 ? int8Bytes : 4, splits > 1 ? splits : 0),
     });
+  };
   const outputs = linear.gated ?? span.rows, groups = Math.ceil(outputs / (span.half ? 16 : 32)), made: Dispatch[] = [];
   for (const few of [1, 2, 4, fewRows]) {
-    made.push(make("_rows", ["rows_store"], { few, partial_size: 512 * few }, 1, (rows) => rows > few / 2 && rows <= few ? [groups, 1, 1] : undefined));
+    made.push(
+      make("_rows", ["rows_store", "gated_none"], { few, partial_size: 512 * few }, 1, (rows) => rows > few / 2 && rows <= few ? [groups, 1, 1] : undefined),
+    );
   }
-  const most = linear.rowKind === "tokens" ? at.options.maxRows : at.options.maxOutputs;
-  for (const { tile, above, upTo, splits } of cut(at.memory, int8 ? "int8" : "float", span.rows, span.cols, most)) {
+  for (const { tile, above, upTo, splits } of cutsOf(at, span, linear.rowKind)) {
     const fits = (rows: number) => rows > above && rows <= upTo, columns = Math.ceil(span.rows / tile.columns);
     const grid = (rows: number): Grid => fits(rows) ? [Math.ceil(rows / tile.rows), columns, splits] : undefined;
     made.push(make(tile.name, tile.parts, tile.constants, splits, grid));

@@ -6,8 +6,8 @@
 import type { Buffer, RowKind, Step, Weight } from "../engine/program.ts";
 import type { Counts } from "./batch_inputs.ts";
 import { type Dispatch, dispatch, type Grid, type Lowered, rowsOf, type Work } from "./dispatch.ts";
-import { int8Bytes, isInt8, isPlain, type Span, spans } from "./linear_spans.ts";
-import { cut } from "./linear_tiles.ts";
+import { int8Bytes, isGated, isInt8, isPlain, type Span, spans } from "./linear_spans.ts";
+import { type Cut, cut, fewRows } from "./linear_tiles.ts";
 import { matrixOf } from "./matrix.ts";
 
 /** Values of a workgroup of `quantize_rows.wgsl`. */
@@ -19,28 +19,50 @@ function formsOf(at: Lowered, weight: Weight): ("float" | "int8")[] {
   return [...int8.includes(false) ? ["float" as const] : [], ...int8.includes(true) ? ["int8" as const] : []];
 }
 
-/** The int8 image of the rows that a linear reads, where its weight wants one. */
+/** Where the int8 image of what a step's linear reads lies. */
+export function int8Image({ previous, memory: { scratch } }: Lowered, { op, binds }: Step): [units: GPUBuffer, factors: GPUBuffer] {
+  const isProduct = op === "linearAdd" && previous?.op === "normGatedLinear" && previous.binds[4] === binds[0];
+  return isProduct ? [scratch.gatedUnits, scratch.gatedFactors] : [scratch.units, scratch.factors];
+}
+
+/** Whether kernels that make products of gate and up leave the int8 image that the step behind them reads. */
+export function quantizesProducts(at: Lowered, { op, binds }: Step, next: Step | undefined): boolean {
+  const [, , weight, bias, out] = binds as [Buffer, Weight, Weight, Weight | null, Buffer];
+  if (op !== "normGatedLinear" || next?.op !== "linearAdd" || next.binds[0] !== out || !isGated(at, weight, bias)) return false;
+  return formsOf(at, weight)[0] === "int8" && formsOf(at, next.binds[1] as Weight).includes("int8");
+}
+
+/** The int8 image of the rows that a linear reads, where its weight wants one, for batches for which the step before it did not leave it. */
 export function quantize(at: Lowered, x: Buffer, weight: Weight): Dispatch[] {
   if (!formsOf(at, weight).includes("int8")) return [];
-  const { inputs, scratch } = at.memory, { cols } = x;
+  const { cols } = x, isDone = quantizedBefore(at);
   return [dispatch(at, {
     parts: ["quantize_rows", "batch", "matrix", "normed_int8"],
     access: "uuwwr",
     constants: {},
-    resources: [inputs.batch, matrixOf(at, { inner: cols }), scratch.units, scratch.factors, at.memory.buffer(x)],
+    resources: [at.memory.inputs.batch, matrixOf(at, { inner: cols }), ...int8Image(at, at.step), at.memory.buffer(x)],
     grid: (counts) => {
       const rows = rowsOf(x.rows, counts);
-      return rows > 0 ? [Math.ceil(cols / quantizedTogether), rows, 1] : undefined;
+      return rows > 0 && !isDone(rows) ? [Math.ceil(cols / quantizedTogether), rows, 1] : undefined;
     },
     cost: (work) => ({ bytes: rowsOf(x.rows, work) * cols * (4 + int8Bytes), operations: 0 }),
   })];
 }
 
+/** The batches for which the step before has left the int8 image of its products. */
+function quantizedBefore(at: Lowered): (rows: number) => boolean {
+  const before = at.previous;
+  if (!before || !quantizesProducts(at, before, at.step)) return () => false;
+  const [x, , weight, bias] = before.binds as [Buffer, Weight, Weight, Weight | null], [span] = spans(at.memory, weight, bias !== null);
+  const cuts = cutsOf(at, span, x.rows).filter(({ splits, tile }) => splits === 1 && tile.parts.includes("gated_none"));
+  return (rows) => rows <= fewRows || isWithin(cuts, rows);
+}
+
 /** The norm of a step, in the forms that its weight's kernels read, for batches whose rows the step before it has not normalised yet. */
 export function normalise(at: Lowered): Dispatch[] {
   const [x, , weight] = at.step.binds as [Buffer, Weight, Weight], before = at.previous && joinedSpan(at, at.previous, at.step);
-  const done = before ? joinedCuts(at, before, x.rows) : [];
-  return formsOf(at, weight).map((form) => norm(at, at.step, form, (rows) => !done.some(({ above, upTo }) => rows > above && rows <= upTo)));
+  const done = before ? cutsOf(at, before, x.rows).filter(({ splits }) => splits > 1) : [];
+  return formsOf(at, weight).map((form) => norm(at, at.step, form, (rows) => !isWithin(done, rows)));
 }
 
 /**
@@ -62,9 +84,14 @@ function joinedSpan(at: Lowered, adding: Step, norming: Step): Span | undefined 
   return fits && formsOf(at, norming.binds[2] as Weight).length === 1 ? all[0] : undefined;
 }
 
-function joinedCuts(at: Lowered, span: Span, kind: RowKind) {
+/** How tiles make the linear of a span, by rows of the batch. */
+export function cutsOf(at: Lowered, span: Span, kind: RowKind): Cut[] {
   const most = kind === "tokens" ? at.options.maxRows : at.options.maxOutputs;
-  return cut(at.memory, isInt8(at, span) ? "int8" : "float", span.rows, span.cols, most).filter(({ splits }) => splits > 1);
+  return cut(at.memory, isInt8(at, span) ? "int8" : "float", span.rows, span.cols, most);
+}
+
+function isWithin(cuts: readonly Cut[], rows: number): boolean {
+  return cuts.some(({ above, upTo }) => rows > above && rows <= upTo);
 }
 
 /** A norm, of rows as they lie there or of rows to which planes are yet to be added. */

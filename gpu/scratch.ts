@@ -15,14 +15,18 @@ const mostPlaneBytes = 32 << 20;
 function sizes(program: Program, options: CompileOptions) {
   const rows = Math.max(options.maxRows, options.maxOutputs);
   const linears = program.steps.filter(({ op }) => op === "normLinear" || op === "normGatedLinear" || op === "linearAdd");
-  const inner = Math.max(0, ...linears.map(({ binds }) => (binds[0] as Buffer).cols));
+  const products = program.steps.filter(({ op }) => op === "normGatedLinear").map(({ binds }) => binds[4] as Buffer);
+  const gated = Math.max(0, ...products.map(({ cols }) => cols));
+  const inner = Math.max(0, ...linears.map(({ binds }) => binds[0] as Buffer).filter((x) => !products.includes(x)).map(({ cols }) => cols));
   const normed = Math.max(0, ...linears.filter(({ op }) => op !== "linearAdd").map(({ binds }) => (binds[0] as Buffer).cols));
   const outer = Math.max(0, ...linears.map(({ op, binds }) => (binds[op === "linearAdd" ? 1 : 2] as Weight).rows));
-  const attention = program.steps.find(({ op }) => op === "attention")?.consts, int8 = options.activations === "int8" ? rows * inner : 0;
+  const attention = program.steps.find(({ op }) => op === "attention")?.consts, int8 = options.activations === "int8" ? 1 : 0;
   return {
     normed: rows * normed * 4,
-    units: int8,
-    factors: int8 / 4,
+    units: int8 * rows * inner,
+    factors: int8 * rows * inner / 4,
+    gatedUnits: int8 * rows * gated,
+    gatedFactors: int8 * rows * gated / 4,
     planes: Math.min(mostPlaneBytes, 8 * rows * outer * 4),
     partial: attention ? mostPartials(options) * attention.heads * (attention.headDim + 4) * 4 : 0,
     nothing: 16,
@@ -36,6 +40,9 @@ export class Scratch {
   /** The int8 image of the rows that a linear multiplies, and the factors of its blocks of 32 (quantize_rows.wgsl). */
   readonly units: GPUBuffer;
   readonly factors: GPUBuffer;
+  /** As {@link Scratch.units} and {@link Scratch.factors}, for products of gate and up: they are made while those are read. */
+  readonly gatedUnits: GPUBuffer;
+  readonly gatedFactors: GPUBuffer;
   /** Sums of a linear whose K is split (linear_sum.wgsl). */
   readonly planes: GPUBuffer;
   /** Attention of slices of a context (attention_combine.wgsl). */
@@ -56,6 +63,8 @@ export class Scratch {
     this.normed = make("normed");
     this.units = make("units");
     this.factors = make("factors");
+    this.gatedUnits = make("gatedUnits");
+    this.gatedFactors = make("gatedFactors");
     this.planes = make("planes");
     this.partial = make("partial");
     this.nothing = make("nothing");
@@ -63,7 +72,8 @@ export class Scratch {
   }
 
   destroy(): void {
-    for (const buffer of [this.normed, this.units, this.factors, this.planes, this.partial, this.nothing]) buffer.destroy();
+    const { normed, units, factors, gatedUnits, gatedFactors, planes, partial, nothing } = this;
+    for (const buffer of [normed, units, factors, gatedUnits, gatedFactors, planes, partial, nothing]) buffer.destroy();
     this.parameters.destroy();
   }
 }

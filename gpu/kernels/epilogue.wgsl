@@ -35,7 +35,7 @@ fn store(row: u32, o: u32, sum: f32) {
 }
 
 // Gate and up of output `o` for one row; the biases of up follow those of gate.
-fn store_gated(row: u32, o: u32, gate_sum: f32, up_sum: f32) {
+fn store_gated(row: u32, o: u32, gate_sum: f32, up_sum: f32) -> f32 {
   let column = matrix.first + o;
   var gate = gate_sum;
   var up = up_sum;
@@ -43,7 +43,9 @@ fn store_gated(row: u32, o: u32, gate_sum: f32, up_sum: f32) {
     gate += bias[matrix.bias_first + column];
     up += bias[matrix.bias_first + matrix.gated + column];
   }
-  out[row * matrix.stride + column] = activate(gate) * up;
+  let value = activate(gate) * up;
+  out[row * matrix.stride + column] = value;
+  return value;
 }
 
 // Biases keep the checkpoint's order: output 2i of a reordered head is value i, output 2i + 1 value i + head_dim / 2.

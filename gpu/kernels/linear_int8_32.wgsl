@@ -147,7 +147,11 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(num_workgroups) wo
       finish(row, workgroup.y, i & 31u, sums[i].x);
       finish(row, workgroup.y, (i & 31u) + 32u, sums[i].y);
     } else {
-      finish_gated(row, workgroup.y, i & 31u, sums[i].x, sums[i].y);
+      keep_gated(i >> 5u, i & 31u, finish_gated(row, workgroup.y, i & 31u, sums[i].x, sums[i].y));
     }
+  }
+  if (matrix.gated > 0u) {
+    workgroupBarrier();
+    if (thread < 16u * row_groups && row0 + thread <= last) { leave_kept(thread, (row0 + thread) * (matrix.gated >> 5u) + workgroup.y); }
   }
 }

@@ -26,18 +26,24 @@ fn store_rows(group: vec3<u32>, thread: u32) {
   let lane = thread & 31u;
   let r = thread >> 5u;
   let row = group.y * few + r;
-  if (r >= few || row >= row_count()) { return; }
   let at = r * 512u + lane;
-  if (matrix.half > 0u) {
-    let o = 16u * group.x + lane;
-    if (lane < 16u && o < matrix.rows) { store(row, o, (eight_slices(at) + eight_slices(at + 256u)) + (eight_slices(at + 16u) + eight_slices(at + 272u))); }
-    return;
+  if (r < few && row < row_count()) {
+    if (matrix.half > 0u) {
+      let o = 16u * group.x + lane;
+      if (lane < 16u && o < matrix.rows) {
+        store(row, o, (eight_slices(at) + eight_slices(at + 256u)) + (eight_slices(at + 16u) + eight_slices(at + 272u)));
+      }
+    } else {
+      let o = 32u * group.x + lane;
+      if (matrix.gated > 0u) {
+        if (o < matrix.gated) { keep_gated(r, lane, store_gated(row, o, eight_slices(at), eight_slices(at + 256u))); }
+      } else if (o < matrix.rows) {
+        store(row, o, eight_slices(at) + eight_slices(at + 256u));
+      }
+    }
   }
-  let o = 32u * group.x + lane;
-  if (o >= select(matrix.rows, matrix.gated, matrix.gated > 0u)) { return; }
-  if (matrix.gated == 0u) {
-    store(row, o, eight_slices(at) + eight_slices(at + 256u));
-  } else {
-    store_gated(row, o, eight_slices(at), eight_slices(at + 256u));
+  if (matrix.gated > 0u) {
+    workgroupBarrier();
+    if (thread < few && group.y * few + thread < row_count()) { leave_kept(thread, (group.y * few + thread) * (matrix.gated >> 5u) + group.x); }
   }
 }

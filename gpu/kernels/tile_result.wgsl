@@ -14,12 +14,14 @@ fn finish(row: u32, y: u32, c: u32, value: f32) {
   if (matrix.splits > 1u) { out[(plane * row_count() + row) * matrix.rows + o] = value; } else { store(row, o, value); }
 }
 // Results of tile y's column c of gate and of up for one row.
-fn finish_gated(row: u32, y: u32, c: u32, gate: f32, up: f32) {
+fn finish_gated(row: u32, y: u32, c: u32, gate: f32, up: f32) -> f32 {
   let o = tile_columns / 2u * y + c;
-  if (row >= row_count() || o >= matrix.gated) { return; }
+  if (row >= row_count() || o >= matrix.gated) { return 0.0; }
   if (matrix.splits > 1u) {
     let at = (plane * row_count() + row) * matrix.rows + o;
     out[at] = gate;
     out[at + matrix.gated] = up;
-  } else { store_gated(row, o, gate, up); }
+    return 0.0;
+  }
+  return store_gated(row, o, gate, up);
 }
