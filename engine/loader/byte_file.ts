@@ -20,38 +20,48 @@ export interface ByteFile {
   close(): void;
 }
 
+/** Places of a local file that are read at once: one reader copies 4 GB/s out of the page cache, four read as fast as weights are uploaded. */
+const readers = 4;
+/** What is shorter is read by one. */
+const leastBytes = 2 ** 18;
+
 /** Opens a file of the local disk. */
 export async function openLocalFile(path: string): Promise<ByteFile> {
-  const file = await Deno.open(path);
+  const files = [await Deno.open(path)];
   try {
-    return new LocalFile(path, file, (await file.stat()).size);
+    const { size } = await files[0].stat();
+    while (files.length < readers) files.push(await Deno.open(path));
+    return new LocalFile(path, files, size);
   } catch (error) {
-    file.close();
+    for (const file of files) file.close();
     throw error;
   }
 }
 
 class LocalFile implements ByteFile {
-  readonly #file: Deno.FsFile;
+  /** The same file, each with a place of its own. */
+  readonly #files: readonly Deno.FsFile[];
   #open = true;
 
-  constructor(readonly name: string, file: Deno.FsFile, readonly size: number) {
-    this.#file = file;
+  constructor(readonly name: string, files: readonly Deno.FsFile[], readonly size: number) {
+    this.#files = files;
   }
 
   read(offset: number, into: Uint8Array): void {
-    this.#seek(offset, into.length);
-    for (let done = 0; done < into.length;) done += this.#counted(this.#file.readSync(into.subarray(done)), offset + done);
+    const [file] = this.#files;
+    if (offset + into.length > this.size) throw pastEnd(this, offset, into.length);
+    file.seekSync(offset, Deno.SeekMode.Start);
+    for (let done = 0; done < into.length;) done += this.#counted(file.readSync(into.subarray(done)), offset + done);
   }
 
   async readAside(offset: number, into: Uint8Array): Promise<void> {
-    this.#seek(offset, into.length);
-    for (let done = 0; done < into.length;) done += this.#counted(await this.#file.read(into.subarray(done)), offset + done);
-  }
-
-  #seek(offset: number, length: number): void {
-    if (offset + length > this.size) throw pastEnd(this, offset, length);
-    this.#file.seekSync(offset, Deno.SeekMode.Start);
+    if (offset + into.length > this.size) throw pastEnd(this, offset, into.length);
+    const each = Math.max(leastBytes, Math.ceil(into.length / this.#files.length));
+    await Promise.all(this.#files.map(async (file, i) => {
+      const part = into.subarray(i * each, (i + 1) * each), start = offset + i * each;
+      if (part.length > 0) file.seekSync(start, Deno.SeekMode.Start);
+      for (let done = 0; done < part.length;) done += this.#counted(await file.read(part.subarray(done)), start + done);
+    }));
   }
 
   #counted(count: number | null, offset: number): number {
@@ -60,7 +70,7 @@ class LocalFile implements ByteFile {
   }
 
   close(): void {
-    if (this.#open) this.#file.close();
+    if (this.#open) { for (const file of this.#files) file.close(); }
     this.#open = false;
   }
 }
