@@ -17,8 +17,6 @@ import { planWalk, type Walk } from "./persistent_plan.ts";
 import type { Kernel } from "./pipelines.ts";
 import { bind } from "./step_recorder.ts";
 
-/** From this position on more workgroups share the context of a KV head. */
-const middlePosition = 1024;
 /** From this position on each key is read once for all query heads of its KV head; before it, more subgroups read at once. */
 const farPosition = 5632;
 
@@ -52,24 +50,23 @@ export class PersistentDecode {
       return buffer;
     };
     this.#own = {
-      state: storage("state", 16),
+      state: storage("state", 32),
       made: storage("made", mostSteps * 4),
       angles: storage("angles", mostSteps * plan.headDim * 4),
       blockTable: storage("block table", Math.ceil(options.maxContext / options.blockSize) * 4 + 4),
     };
-    const act = storage("act", plan.slots * 32 + gpu.workgroups * 16), actScales = storage("act scales", plan.slots * 8);
-    const floats = storage("floats", plan.floats * 4), counters = storage("counters", 256), layerInfo = storage("layers", plan.layerInfo.byteLength);
+    const mail = storage("mail", plan.mailBytes), abort = storage("abort", 16), layerInfo = storage("layers", plan.layerInfo.byteLength);
     gpu.device.queue.writeBuffer(layerInfo, 0, plan.layerInfo);
     const { state, made, angles, blockTable } = this.#own, logits = memory.buffer(program.logits);
-    const fixed = [state, plan.scales, act, actScales, floats, counters, logits, plan.vectors, angles, blockTable, made, layerInfo];
+    const fixed = [state, plan.scales, mail, abort, logits, plan.vectors, angles, blockTable, made, layerInfo];
     this.#resources = [...fixed, ...plan.weights, ...plan.caches];
   }
 
   /** Bytes of device memory that the walk takes at most, where a device can have it. */
   static bytes({ workgroups }: Gpu, program: Program, { maxContext, blockSize }: CompileOptions): number {
-    const values = program.buffers.reduce((sum, { cols }) => sum + cols, 0) - program.logits.cols, partials = workgroups * 8 * 132;
-    const headDim = program.caches[0]?.headDim ?? 0, tables = mostSteps * (headDim + 1) + Math.ceil(maxContext / blockSize) + program.caches.length * 2;
-    return values * 8 + 4 * (partials + tables) + workgroups * 16 + 2048;
+    const values = program.buffers.reduce((sum, { cols }) => sum + cols, 0) - program.logits.cols, headDim = program.caches[0]?.headDim ?? 0;
+    const tables = mostSteps * (headDim + 1) + Math.ceil(maxContext / blockSize) + program.caches.length * 2;
+    return values * 20 + 4 * tables + 16 * workgroups * (16 * headDim + 1) + 8192;
   }
 
   /** @returns The walk, or in words why this program or device cannot have it. */
@@ -112,8 +109,10 @@ export class PersistentDecode {
    * @returns Records the walk of a token; the next time, of the token after it.
    */
   async prepare(batch: Batch, rope: Float32Array): Promise<(pass: GPUComputePassEncoder) => void> {
-    const { near, middle, far } = this.#kernels, { device, workgroups } = this.#gpu, position = batch.contextLengths[0] - 1;
-    const walk = await this.#ready(position < middlePosition ? near : position < farPosition ? middle : far, this.#resources);
+    const { near, far } = this.#kernels, { device, workgroups } = this.#gpu, position = batch.contextLengths[0] - 1;
+    // Each token by the kernel of its own position, so that it does not depend on how many are made in a call.
+    const kernelOf = (position: number) => this.#ready(position < farPosition ? near : far, this.#resources);
+    const first = await kernelOf(position), last = await kernelOf(position + rope.length / batch.rope.length);
     this.#calls.checkOpen("run a batch");
     const { state, angles, blockTable } = this.#own;
     this.#calls.scoped(() => {
@@ -125,7 +124,8 @@ export class PersistentDecode {
       put(angles, rope, batch.rope.byteLength);
       put(blockTable, batch.blockTables.subarray(0, blockTable.size / 4));
     });
-    return (pass) => run(pass, walk, workgroups);
+    let at = position;
+    return (pass) => run(pass, at++ < farPosition ? first : last, workgroups);
   }
 
   async #ready(kernel: Kernel, resources: readonly GPUBuffer[]): Promise<Ready> {

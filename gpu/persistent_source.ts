@@ -1,68 +1,81 @@
 /**
- * Puts the source of the persistent walk together: functions whose names end in `_W` are repeated for each pair of weight and cache bindings, because WGSL
- * cannot pass a binding to a function.
+ * Puts the source of the persistent walk together: WGSL cannot pass a binding to a function, and functions know the format of their weights, so what depends on
+ * these is written once and stamped as often as needed, under other names.
  *
  * @module
  */
 
-/** Layers whose weights share a binding and whose caches do. */
-export interface Segment {
-  readonly first: number;
-  count: number;
-  readonly weights: GPUBuffer;
-  readonly cache: GPUBuffer;
-  /** Where the first layer begins: units of 16 bytes, words of scales, units of 16 bytes of its cache. */
-  readonly at: readonly [number, number, number];
+/** What a matrix is multiplied by: the binding it lies in and its format. Stamps names that end in `_W`. */
+export interface Source {
+  /** Which of the weight bindings. */
+  readonly binding: number;
+  /** Kernel parts of the format. */
+  readonly parts: readonly string[];
 }
 
-/** Repeats what ends in `_W` for each segment (and for the table and the head) and adds bindings and `main`. */
-export function stampedSource(segments: readonly Segment[], weights: readonly GPUBuffer[], caches: readonly GPUBuffer[], table: GPUBuffer, head: GPUBuffer) {
-  const stamps = segments.map((segment, i) => ({ suffix: `_s${i}`, weights: weights.indexOf(segment.weights), cache: caches.indexOf(segment.cache) }));
-  return (sources: ReadonlyMap<string, string>): string => {
-    const stamp = (text: string, suffix: string, weight: number, cache: number) =>
-      text.replaceAll("weights_W", `weights_${weight}`).replaceAll("cache_W", `cache_${cache}`).replaceAll("_W", suffix);
-    const once: string[] = [], out: string[] = [];
-    for (const [name, text] of sources) {
-      const { plain, stamped } = splitFunctions(text);
-      once.push(`// ${name}.wgsl\n${plain}`);
-      for (const { suffix, weights: weight, cache } of stamps) out.push(stamp(stamped.join("\n"), suffix, weight, cache));
-    }
-    const ends = (buffer: GPUBuffer, suffix: string) => {
-      const weight = weights.indexOf(buffer), same = stamps.find((entry) => entry.weights === weight);
-      if (same) return same.suffix;
-      for (const text of sources.values()) {
-        const wanted = splitFunctions(text).stamped.filter((code) => !code.includes("cache_W") && !code.includes("fn layers_W"));
-        out.push(stamp(wanted.join("\n"), suffix, weight, 0));
+/** Matrices of a layer, as names in persistent_layer.wgsl end: q and k, v, o, gate and up, down. */
+export const roles = ["QK", "V", "O", "GU", "D"] as const;
+
+/** Layers that differ in nothing but where they lie. Stamps names that end in `_L`. */
+export interface Kind {
+  /** What multiplies with each of the matrices. */
+  readonly sources: Readonly<Record<typeof roles[number], Source>>;
+  /** Which of the cache bindings. */
+  readonly cache: number;
+  /** Places in a layer from its q on, by their names in the source. */
+  readonly places: Readonly<Record<string, number>>;
+}
+
+/** Bindings before the first of the weights. */
+const ownBindings = 10;
+
+/** Makes the source: every stamp that is needed, the bindings, and `main`. */
+export function stampedSource(kinds: readonly Kind[], table: Source, head: Source, weightBindings: number, cacheBindings: number) {
+  return (files: ReadonlyMap<string, string>): string => {
+    const out: string[] = [], split = new Map(Array.from(files, ([name, text]) => [name, splitFile(text)] as const));
+    for (const [name, { plain }] of split) out.push(`// ${name}.wgsl\n${plain}`);
+
+    const sources = [...new Map([...kinds.flatMap((kind) => Object.values(kind.sources)), table, head].map((source) => [nameOf(source), source])).values()];
+    const formatParts = new Set(sources.flatMap(({ parts }) => parts));
+    for (const source of sources) {
+      const names = { W: nameOf(source) };
+      for (const [name, { bySource }] of split) {
+        if (formatParts.has(name) && !source.parts.includes(name)) continue;
+        out.push(renamed(bySource.join("\n").replaceAll("weights_W", `weights_${source.binding}`), names));
       }
-      return suffix;
-    };
-    const begin = ends(table, "_t"), last = ends(head, "_h");
+    }
+    kinds.forEach((kind, i) => {
+      const names = { L: `k${i}`, ...Object.fromEntries(roles.map((role) => [role, nameOf(kind.sources[role])])) };
+      out.push(...Object.entries(kind.places).map(([place, at]) => `const ${place}_k${i} = ${at >>> 0}u;`));
+      for (const { byKind } of split.values()) out.push(renamed(byKind.join("\n").replaceAll("cache_L", `cache_${kind.cache}`), names));
+    });
+    const numbers = (count: number) => Array.from({ length: count }, (_, i) => i);
     const bindings = [
-      ...weights.map((_, i) => `@group(0) @binding(${12 + i}) var<storage, read> weights_${i}: array<vec4<u32>>;`),
-      ...caches.map((_, i) => `@group(0) @binding(${12 + weights.length + i}) @coherent var<storage, read_write> cache_${i}: array<vec4<u32>>;`),
+      ...numbers(weightBindings).map((i) => `@group(0) @binding(${ownBindings + i}) var<storage, read> weights_${i}: array<vec4<u32>>;`),
+      ...numbers(cacheBindings).map((i) =>
+        `@group(0) @binding(${ownBindings + weightBindings + i}) @coherent var<storage, read_write> cache_${i}: array<vec4<u32>>;`
+      ),
     ];
-    const calls = segments.map((segment, i) => `  layers_s${i}(${segment.first}u, ${segment.count}u, ${segment.at.map((at) => `${at}u`).join(", ")});`);
-    const main = `@compute @workgroup_size(512)
-fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) index: u32) {
-  wg = group.x;
-  thread = index;
-  lane = index & 31u;
-  slice = index >> 5u;
-  phase = 0u;
-  begin${begin}();
-${calls.join("\n")}
-  head${last}();
-}`;
-    return [...bindings, ...once, ...out, main].join("\n");
+    const walk = `fn layer(info: Layer) {\n${kinds.map((_, i) => `  if (info.kind == ${i}u) { layer_k${i}(info); }`).join("\n")}\n}`;
+    return renamed([...bindings, ...out, walk].join("\n"), { T: nameOf(table), H: nameOf(head) });
   };
 }
 
-/** Tells the functions whose names end in `_W` from everything else. */
-function splitFunctions(text: string): { plain: string; stamped: string[] } {
-  const stamped: string[] = [];
-  const plain = text.replace(/^fn \w+_W\((?:.*\}$|[\s\S]*?^\}$)/gm, (code) => {
-    stamped.push(code);
+function nameOf({ binding, parts }: Source): string {
+  return `w${binding}_${parts.at(-1)!.replace(/^persistent_/, "")}`;
+}
+
+/** Gives names another ending: `{ W: "x" }` makes `name_x` out of `name_W`. */
+function renamed(text: string, endings: Readonly<Record<string, string>>): string {
+  return text.replace(/\b(\w+?)_([A-Z]+)\b/g, (name, stem, ending) => ending in endings ? `${stem}_${endings[ending]}` : name);
+}
+
+/** Tells functions, structs and constants whose names end in `_W` and in `_L` from everything else. */
+function splitFile(text: string): { plain: string; bySource: string[]; byKind: string[] } {
+  const bySource: string[] = [], byKind: string[] = [];
+  const plain = text.replace(/^(?:fn|struct|const) \w+_([WL])\b(?:.*[;}]$|[\s\S]*?^\}$)/gm, (code, ending) => {
+    (ending === "W" ? bySource : byKind).push(code);
     return "";
   });
-  return { plain, stamped };
+  return { plain, bySource, byKind };
 }

@@ -1,13 +1,13 @@
-// What a lane loads ahead: 1 pair of blocks of a 32-row group, 2 blocks of a 16-row group. Good for big blocks (bf16).
-const full_ahead = 1u;
-const half_ahead = 2u;
-struct Full { a: Pair }
-struct Half { a: Single, b: Single }
+// What a lane loads ahead: 1 pair of blocks of a 32-row group, 2 blocks of a 16-row group. Good for big blocks (bf16, f16).
+const full_ahead_W = 1u;
+const half_ahead_W = 2u;
+struct Full_W { a: Pair_W }
+struct Half_W { a: Single_W, b: Single_W }
 
-fn load_full_W(base: u32, scale: u32, first: u32, pair: u32, pairs: u32) -> Full { return Full(pair_W(base, scale, first, pair, pairs)); }
-fn dot_full(w: Full) -> f32 { return dot_pair(w.a); }
+fn load_full_W(base: u32, scale: u32, group: u32, pair: u32, pairs: u32) -> Full_W { return Full_W(pair_W(base, scale, group, pair, pairs)); }
+fn dot_full_W(w: Full_W) -> f32 { return dot_pair_W(w.a); }
 
-fn load_half_W(base: u32, scale: u32, first: u32, pair: u32, pairs: u32) -> Half {
-  return Half(single_W(base, scale, first, pair, pairs), single_W(base, scale, first, pair + slices, pairs));
+fn load_half_W(base: u32, scale: u32, group: u32, pair: u32, pairs: u32) -> Half_W {
+  return Half_W(single_W(base, scale, group, pair, pairs), single_W(base, scale, group, pair + slices, pairs));
 }
-fn dot_half(w: Half) -> f32 { return dot_single(w.a) + dot_single(w.b); }
+fn dot_half_W(w: Half_W) -> f32 { return dot_single_W(w.a) + dot_single_W(w.b); }

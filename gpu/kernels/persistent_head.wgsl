@@ -1,58 +1,57 @@
-// The beginning and the end of a token: its embedding, the head's logits, the greatest of them, and the state of the next token.
+// The beginning and the end of a token: its embedding, the head's logits, the greatest of them, and the state of the next token. Names that end in _T and _H are
+// what belongs to the embedding table and to the head.
 override table_at: u32;
 override table_scale_at: u32;
 override head_at: u32;
 override head_scale_at: u32;
 override vocab: u32;
 
-fn begin_W() {
+fn begin() {
   position = state.position;
+  epoch = state.dispatches * (last_layer + 2u) + 1u; // one for each layer, one for the head
   slot = slot_of(position);
   turn = turn_of(32u * wg + lane);
   if (slice == 0u && wg < hidden / 16u) {
-    residual = embedded_W(table_at, table_scale_at, state.token, 16u * wg + (lane & 15u), hidden / 32u);
-    emit_residual(norm_weight(input_norm_at), 0u);
+    residual = embedded_T(table_at, table_scale_at, state.token, 16u * wg + (lane & 15u), hidden / 32u);
+    emit_residual(norm_weight(first_norm_at), 0u);
   }
 }
 
 // Groups of 32 logits; each subgroup in turn adds the slices up and remembers the best it saw.
-fn head_W() {
+fn head() {
   let pairs = hidden / 64u;
-  let groups = (vocab + 31u) / 32u;
-  let steps = (pairs + full_ahead * slices - 1u) / (full_ahead * slices);
-  let rounds = (groups + workgroups - 1u) / workgroups;
-  let total = rounds * steps;
+  let steps = full_steps_H(pairs);
+  let total = share((vocab + 31u) / 32u, wg) * steps;
   let base = vec2<u32>(head_at);
   let scale = vec2<u32>(head_scale_at);
   var best = -3.4e38;
   var best_row = 0xffffffffu;
-  arrive();
-  var now = full_at_W(0u, base, scale, false, groups, pairs, steps);
-  wait();
-  stage(0u, 4u * pairs, true);
-  var sum = 0.0;
-  for (var i = 0u; i < total;) {
-    let round = i / steps;
-    i += 1u;
-    var next = now;
-    if (i < total) { next = full_at_W(i, base, scale, false, groups, pairs, steps); }
-    sum += dot_full(now);
-    if (i % steps == 0u) {
-      partial[(round & 1u) * threads + thread] = sum;
-      sum = 0.0;
-      if (round == 0u) { normalize(); }
-      workgroupBarrier();
-      let row = 32u * (wg + round * workgroups) + lane;
-      if (slice == (round & 15u) && row < vocab) {
-        let logit = over_slices(round & 1u) * inverse_rms;
-        logits[row] = logit;
-        if (logit > best) {
-          best = logit;
-          best_row = row;
+  if (total > 0u) {
+    var now = full_at_H(0u, base, scale, false, wg, pairs, steps);
+    stage(0u, 4u * pairs, true);
+    var sum = 0.0;
+    for (var i = 0u; i < total;) {
+      let round = i / steps;
+      i += 1u;
+      var next = now;
+      if (i < total) { next = full_at_H(i, base, scale, false, wg, pairs, steps); }
+      sum += dot_full_H(now);
+      if (i % steps == 0u) {
+        partial[(round & 1u) * threads + thread] = sum;
+        sum = 0.0;
+        workgroupBarrier();
+        let row = 32u * (wg + round * workgroups) + lane;
+        if (slice == (round & 15u) && row < vocab) {
+          let logit = over_slices(round & 1u) * inverse_rms();
+          logits[row] = logit;
+          if (logit > best) {
+            best = logit;
+            best_row = row;
+          }
         }
       }
+      now = next;
     }
-    now = next;
   }
   finish(best, best_row);
 }
@@ -63,7 +62,7 @@ fn best_of(value: f32, row: u32) -> vec2<u32> {
   return vec2<u32>(bitcast<u32>(most), subgroupMin(select(0xffffffffu, row, value == most)));
 }
 
-// The workgroup that finishes last knows the token; it leaves everything as the next dispatch wants to find it.
+// The first workgroup learns of everybody's best and leaves everything as the next dispatch wants to find it.
 fn finish(value: f32, row: u32) {
   let mine = best_of(value, row);
   workgroupBarrier();
@@ -71,17 +70,17 @@ fn finish(value: f32, row: u32) {
   workgroupBarrier();
   if (slice == 0u) {
     let all = best_of(bitcast<f32>(staged[lane & 15u].x), staged[lane & 15u].y);
-    if (lane == 0u) { act[best_slot() * slot_units + wg] = vec4<u32>(all, 0u, 0u); }
+    if (lane == 0u) { mail[best_at() + wg] = vec4<u32>(all, 0u, epoch); }
   }
-  storageBarrier();
-  workgroupBarrier();
-  if (thread == 0u) { order = atomicAdd(&counters[1], 1u); }
-  workgroupBarrier();
-  if (order == workgroups - 1u && slice == 0u) {
+  if (wg == 0u && slice == 0u) {
     var best = -3.4e38;
     var best_row = 0xffffffffu;
     for (var i = lane; i < workgroups; i += 32u) {
-      let other = act[best_slot() * slot_units + i];
+      var other = mail[best_at() + i];
+      for (var spins = 1u; other.w != epoch; spins++) {
+        if (in_vain(spins)) { break; }
+        other = mail[best_at() + i];
+      }
       let found = bitcast<f32>(other.x);
       if (found > best || (found == best && other.y < best_row)) {
         best = found;
@@ -94,8 +93,23 @@ fn finish(value: f32, row: u32) {
       state.token = token;
       state.position = position + 1u;
       state.step += 1u;
-      atomicStore(&counters[0], 0u);
-      atomicStore(&counters[1], 0u);
+      state.dispatches += 1u;
     }
   }
+}
+
+@compute @workgroup_size(512)
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) index: u32) {
+  wg = group.x;
+  thread = index;
+  lane = index & 31u;
+  slice = index >> 5u;
+  begin();
+  var info = layer_info[0];
+  for (var l = 0u; l <= last_layer; l++) {
+    let next = layer_info[min(l + 1u, last_layer)]; // asked for a layer ahead
+    layer(info);
+    info = next;
+  }
+  head();
 }

@@ -1,23 +1,21 @@
-// Blocks of a row group with their scales; past the end of K the scale is zero.
-struct Pair { x: Block, y: Block, scale: vec2<f32>, block: u32 }
-struct Single { x: Block, scale: f32, block: u32 }
+// What a lane multiplies with at a time: two blocks of a row of a 32-row group, one of a 16-row group. Past the end of K they count nothing.
+struct Pair_W { x: Block_W, y: Block_W, block: u32, on: bool }
+struct Single_W { x: Block_W, block: u32, on: bool }
 
-// Pair `pair` of a 32-row group whose pairs begin at number `first` of the matrix: two blocks of the lane's row.
-fn pair_W(base: u32, scale: u32, first: u32, pair: u32, pairs: u32) -> Pair {
+fn pair_W(base: u32, scale: u32, group: u32, pair: u32, pairs: u32) -> Pair_W {
   let p = min(pair, pairs - 1u);
-  let at = base + (first + p) * (64u * block_units) + lane;
-  var s = vec2<f32>(1.0);
-  if (slot_scales) { s = unpack2x16float(scales[scale + (first + p) * 32u + lane]); }
-  return Pair(block_W(at), block_W(at + 32u * block_units), select(vec2<f32>(0.0), s, pair < pairs), 2u * p);
+  let at = base + (group * pairs + p) * (64u * block_units_W) + lane;
+  let words = scale + group * row_words_W(pairs) * 32u + lane;
+  return Pair_W(block_W(at, words, 32u, 2u * p), block_W(at + 32u * block_units_W, words, 32u, 2u * p + 1u), 2u * p, pair < pairs);
 }
-fn dot_pair(w: Pair) -> f32 { return dot_block(w.x, w.scale.x, w.block) + dot_block(w.y, w.scale.y, w.block + 1u); }
+fn dot_pair_W(w: Pair_W) -> f32 { return select(0.0, dot_block_W(w.x, w.block) + dot_block_W(w.y, w.block + 1u), w.on); }
 
-// Pair `pair` of a 16-row group: the lower lanes take its first block, the upper ones its second.
-fn single_W(base: u32, scale: u32, first: u32, pair: u32, pairs: u32) -> Single {
+// The lower lanes take a pair's first block, the upper ones its second.
+fn single_W(base: u32, scale: u32, group: u32, pair: u32, pairs: u32) -> Single_W {
   let p = min(pair, pairs - 1u);
-  let at = base + (first + p) * (32u * block_units) + lane;
-  var s = 1.0;
-  if (slot_scales) { s = unpack2x16float(scales[scale + (first + p) * 16u + (lane & 15u)])[lane >> 4u]; }
-  return Single(block_W(at), select(0.0, s, pair < pairs), 2u * p + (lane >> 4u));
+  let at = base + (group * pairs + p) * (32u * block_units_W) + lane;
+  let words = scale + group * row_words_W(pairs) * 16u + (lane & 15u);
+  let block = 2u * p + (lane >> 4u);
+  return Single_W(block_W(at, words, 16u, block), block, pair < pairs);
 }
-fn dot_single(w: Single) -> f32 { return dot_block(w.x, w.scale, w.block); }
+fn dot_single_W(w: Single_W) -> f32 { return select(0.0, dot_block_W(w.x, w.block), w.on); }

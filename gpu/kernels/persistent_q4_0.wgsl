@@ -1,21 +1,15 @@
-// q4_0 weights in the persistent walk: layout of weight_q4_0.wgsl, dot products of 4 signed bytes, the nibbles' zero point (8) taken off through the slot's sum.
-struct Block { unit: vec4<u32> }
-fn block_W(at: u32) -> Block { return Block(weights_W[at]); }
-const block_units = 1u;
+// q4_0 weights in the persistent walk: layout of weight_q4_0.wgsl, dot products of 4 signed bytes, the nibbles' zero point (8) taken off through the slots' sums.
+struct Block_W { unit: vec4<u32>, scales: u32 }
+const block_units_W = 1u;
+fn row_words_W(pairs: u32) -> u32 { return pairs; }
+fn block_W(at: u32, words: u32, width: u32, block: u32) -> Block_W { return Block_W(weights_W[at], scales[words + (block >> 1u) * width]); }
 
-fn dot_block(w: Block, scale: f32, block: u32) -> f32 {
-  let a = staged[2u * block];
-  let b = staged[2u * block + 1u];
-  let sa = staged_scales[2u * block];
-  let sb = staged_scales[2u * block + 1u];
-  let low = 0x0f0f0f0fu;
-  let u = w.unit;
-  let first = dot4I8Packed(u.x & low, a.x) + dot4I8Packed((u.x >> 4u) & low, a.y) + dot4I8Packed(u.y & low, a.z) + dot4I8Packed((u.y >> 4u) & low, a.w);
-  let second = dot4I8Packed(u.z & low, b.x) + dot4I8Packed((u.z >> 4u) & low, b.y) + dot4I8Packed(u.w & low, b.z) + dot4I8Packed((u.w >> 4u) & low, b.w);
-  return scale * (f32(first) * sa.x - sa.y + f32(second) * sb.x - sb.y);
+fn dot_block_W(w: Block_W, block: u32) -> f32 {
+  let x = dot_nibbles(w.unit, block);
+  return unpack2x16float(w.scales)[block & 1u] * (x.x - 8.0 * x.y);
 }
 fn embedded_W(at: u32, scale_at: u32, row: u32, k: u32, blocks: u32) -> f32 {
-  let word = weights_W[at + ((row >> 5u) * blocks + (k >> 5u)) * 32u + (row & 31u)][(k >> 3u) & 3u];
+  let unit = weights_W[at + ((row >> 5u) * blocks + (k >> 5u)) * 32u + (row & 31u)];
   let scale = unpack2x16float(scales[scale_at + ((row >> 5u) * (blocks >> 1u) + (k >> 6u)) * 32u + (row & 31u)])[(k >> 5u) & 1u];
-  return (f32((word >> (8u * (k & 3u) + (k & 4u))) & 15u) - 8.0) * scale;
+  return (f32(nibble_of(unit, k)) - 8.0) * scale;
 }
