@@ -51,22 +51,22 @@ class LocalFile implements ByteFile {
     const [file] = this.#files;
     if (offset + into.length > this.size) throw pastEnd(this, offset, into.length);
     file.seekSync(offset, Deno.SeekMode.Start);
-    for (let done = 0; done < into.length;) done += this.#counted(file.readSync(into.subarray(done)), offset + done);
+    for (let done = 0; done < into.length;) done += this.#counted(file.readSync(into.subarray(done)));
   }
 
   async readAside(offset: number, into: Uint8Array): Promise<void> {
     if (offset + into.length > this.size) throw pastEnd(this, offset, into.length);
     const each = Math.max(leastBytes, Math.ceil(into.length / this.#files.length));
     await Promise.all(this.#files.map(async (file, i) => {
-      const part = into.subarray(i * each, (i + 1) * each), start = offset + i * each;
-      if (part.length > 0) file.seekSync(start, Deno.SeekMode.Start);
-      for (let done = 0; done < part.length;) done += this.#counted(await file.read(part.subarray(done)), start + done);
+      const part = into.subarray(i * each, (i + 1) * each);
+      if (part.length > 0) file.seekSync(offset + i * each, Deno.SeekMode.Start);
+      for (let done = 0; done < part.length;) done += this.#counted(await file.read(part.subarray(done)));
     }));
   }
 
-  #counted(count: number | null, offset: number): number {
-    if (count !== null) return count;
-    throw new RangeError(`Cannot read ${this.name}: it ends at offset ${offset}, it had ${this.size} bytes when it was opened`);
+  #counted(count: number | null): number {
+    if (count === null) throw new RangeError(`Cannot read ${this.name}: it was cut off, it had ${this.size} bytes when it was opened`);
+    return count;
   }
 
   close(): void {
