@@ -10,11 +10,15 @@ import type { Kernel } from "./pipelines.ts";
 import { bind } from "./step_recorder.ts";
 
 /** Words of a row's settings, struct `Row` of sample_row.wgsl. */
-const rowWords = 21;
-/** Buckets of almost equal weights, 32 in a factor of e (sample_weight.wgsl). */
-const buckets = 2048;
+const rowWords = 20;
+/** Buckets of almost equal weights, and those in a factor of e (sample_weight.wgsl). */
+const buckets = 2048, perNat = 64;
 /** Shape of the workgroups of sample_buckets.wgsl: threads, and groups of four logits that each looks at. */
-const sliceThreads = 256, sliceTurns = 2;
+const sliceThreads = 256, sliceTurns = 4;
+/** Columns that a workgroup of sample_peaks.wgsl takes. */
+const peakColumns = 32;
+/** Threads of the workgroups that take a row each, at most. */
+const mostThreads = 1024;
 /** Most logits of a row whose number and mass fit the words of a tally (sample_tally.wgsl). */
 const mostLogits = 1_000_000;
 /** In sample_row.wgsl, how a row becomes a token. */
@@ -42,6 +46,9 @@ export class TokenSampler {
   /** `[outputs, buckets]` sums of each row's weights. */
   readonly #tallies: GPUBuffer;
   readonly #factors: GPUBuffer;
+  /** `[outputs]` and `[outputs, threads]` the largest logits. */
+  readonly #tops: GPUBuffer;
+  readonly #peaks: GPUBuffer;
   readonly #penalties: PenaltyEntries;
   /** The entries of penalties; grows with what requests ask for. */
   #entries: GPUBuffer;
@@ -51,7 +58,7 @@ export class TokenSampler {
 
   /** Bytes of device memory; penalties take more. */
   static bytes(_vocabSize: number, maxOutputs: number, maxSteps: number): number {
-    return maxOutputs * 4 * (rowWords + 1 + maxSteps + 2 * buckets) + 8 * buckets;
+    return maxOutputs * 4 * (rowWords + 3 + mostThreads + maxSteps + 2 * buckets) + 8 * buckets;
   }
 
   /** @param logits `[maxOutputs, vocabSize]` f32; row i is output i. Penalties change it. */
@@ -64,6 +71,8 @@ export class TokenSampler {
     this.#rows = storage("sampled rows", maxOutputs * rowWords * 4);
     this.#tallies = storage("sampled buckets", maxOutputs * buckets * 8);
     this.#factors = storage("bucket factors", buckets * 8);
+    this.#tops = storage("row tops", maxOutputs * 8);
+    this.#peaks = storage("row peaks", maxOutputs * this.#threads * 4);
     this.#entries = storage("penalties", 16);
     this.#penalties = new PenaltyEntries(vocabSize);
     gpu.device.queue.writeBuffer(this.#factors, 0, bucketFactors());
@@ -89,14 +98,21 @@ export class TokenSampler {
       this.#growEntries(entries.byteLength);
       step.push([await this.#compile("penalize", ["sample_row"], "wwrw", [this.#rows, this.made, this.#entries], { threads }), outputs, 1]);
     }
-    const logits = this.#vocabSize % 4 === 0 ? "sample_logits_4" : "sample_logits_1", maximum = [logits, "sample_row", "sample_made"];
-    step.push([await this.#compile("sample_maximum", maximum, "rwww", rows, { threads }), outputs, 1]);
+    const logits = this.#vocabSize % 4 === 0 ? "sample_logits_4" : "sample_logits_1", lanes = this.#lanes(threads), kind = lanes ? "subgroups" : "plain";
+    if (sampling.some((row) => !row || row.temperature === 0)) {
+      const parts = [logits, "sample_row", "sample_made", `sample_first_${kind}`];
+      step.push([await this.#compile("sample_maximum", parts, "rwww", rows, { threads, ...lanes }), outputs, 1]);
+    }
     if (sampling.some((row) => row && row.temperature > 0)) {
-      const parts = [logits, "sample_row", "sample_weight", "sample_tally"], constants = { threads: sliceThreads, turns: sliceTurns, cells: buckets };
-      const slices = Math.ceil(this.#vocabSize / (4 * sliceThreads * sliceTurns));
-      step.push([await this.#compile("sample_buckets", parts, "rrw", [this.#rows, this.#tallies], constants), slices, outputs]);
-      const all = [...parts, "sample_made", "sample_wide", "sample_philox", "sample_scan", "sample_visit", "sample_narrow", "sample_descend"];
-      step.push([await this.#compile("sample_draw", all, "rwwwwr", [...rows, this.#tallies, this.#factors], { cells: threads }), outputs, 1]);
+      const order = [logits, "sample_row", "sample_order"], slices = Math.ceil(this.#vocabSize / (4 * sliceThreads * sliceTurns));
+      const peaks = this.#compile("sample_peaks", order, "rrww", [this.#rows, this.#tops, this.#peaks], { cells: threads });
+      step.push([await peaks, Math.ceil(threads / peakColumns), outputs]);
+      const weighing = [...order, "sample_weight", "sample_tally", "sample_wide"], cells = { threads: sliceThreads, turns: sliceTurns, cells: buckets };
+      const sums = this.#compile("sample_buckets", [...weighing, "sample_philox"], "rwrw", [this.#rows, this.#tops, this.#tallies], cells);
+      step.push([await sums, slices, outputs]);
+      const drawing = [...weighing, "sample_made", "sample_scan", `sample_${kind}`, "sample_visit", "sample_narrow", "sample_descend"];
+      const buffers = [...rows, this.#tallies, this.#factors, this.#tops, this.#peaks];
+      step.push([await this.#compile("sample_draw", drawing, "rwwwwrwr", buffers, { cells: threads, ...lanes }), outputs, 1]);
     }
     const { queue } = this.#gpu.device;
     queue.writeBuffer(this.#rows, 0, words);
@@ -115,7 +131,7 @@ export class TokenSampler {
 
   /** Frees its memory. */
   destroy(): void {
-    for (const buffer of [this.made, this.last, this.#rows, this.#tallies, this.#factors, this.#entries]) buffer.destroy();
+    for (const buffer of [this.made, this.last, this.#rows, this.#tallies, this.#factors, this.#tops, this.#peaks, this.#entries]) buffer.destroy();
   }
 
   /** Threads of the workgroups that take a row each: as many as there may be, but where subgroups are narrow, barriers cost more than threads gain. */
@@ -123,7 +139,14 @@ export class TokenSampler {
     const { limits: { maxComputeInvocationsPerWorkgroup, maxComputeWorkgroupSizeX, maxComputeWorkgroupStorageSize }, subgroupSize } = this.#gpu;
     // sample_draw.wgsl keeps 5 words a thread.
     const room = (maxComputeWorkgroupStorageSize - 512) / 20;
-    return 2 ** Math.floor(Math.log2(Math.min(1024, 32 * subgroupSize || 1024, maxComputeInvocationsPerWorkgroup, maxComputeWorkgroupSizeX, room)));
+    return 2 **
+      Math.floor(Math.log2(Math.min(mostThreads, 32 * subgroupSize || mostThreads, maxComputeInvocationsPerWorkgroup, maxComputeWorkgroupSizeX, room)));
+  }
+
+  /** Lanes of a subgroup, where they help: a subgroup's worth of subgroups makes the workgroup. */
+  #lanes(threads: number): { lanes: number } | undefined {
+    const { subgroups, subgroupSize } = this.#gpu;
+    return subgroups && subgroupSize >= 8 && threads >= subgroupSize && threads <= subgroupSize ** 2 ? { lanes: subgroupSize } : undefined;
   }
 
   #growEntries(bytes: number): void {
@@ -160,7 +183,7 @@ function rowSettings(
 ): Uint32Array {
   const words = new Uint32Array(rowWords), floats = new Float32Array(words.buffer);
   words.set([kinds.none, output, outputs]);
-  words[13] = entries?.first ?? 2 ** 32 - 1;
+  words[12] = entries?.first ?? 2 ** 32 - 1;
   if (!row) return words;
   const { temperature, topK, topP, minP, seed, position } = row, key = BigInt.asUintN(64, seed);
   words[0] = temperature === 0 ? kinds.greedy : kinds.drawn;
@@ -173,17 +196,17 @@ function rowSettings(
   if (entries) {
     const { repetitionPenalty, frequencyPenalty, presencePenalty } = row.penalties!,
       numbers = [repetitionPenalty, frequencyPenalty + presencePenalty, frequencyPenalty];
-    words[14] = entries.count;
-    floats.set(numbers.flatMap((number) => [number, lowHalf(number)]), 15);
+    words[13] = entries.count;
+    floats.set(numbers.flatMap((number) => [number, lowHalf(number)]), 14);
   }
   return words;
 }
 
-/** For each bucket, x and y with `e^(-bucket / 32) * 2^20 = x / 2^y`, x of 32 bits; 0 where nothing of it counts. */
+/** For each bucket, x and y with `e^(-bucket / 64) * 2^20 = x / 2^y`, x of 32 bits; 0 where nothing of it counts. */
 function bucketFactors(): Uint32Array<ArrayBuffer> {
   const words = new Uint32Array(2 * buckets);
   for (let bucket = 0; bucket < buckets; bucket++) {
-    const weight = Math.exp(-bucket / 32), exponent = Math.floor(Math.log2(weight)), shift = 11 - exponent;
+    const weight = Math.exp(-bucket / perNat), exponent = Math.floor(Math.log2(weight)), shift = 11 - exponent;
     words.set(shift < 64 ? [Math.min(Math.round(weight * 2 ** (31 - exponent)), 2 ** 32 - 1), shift] : [0, 32], 2 * bucket);
   }
   return words;

@@ -26,6 +26,13 @@ const vocabSize = Number(args.vocab), steps = Number(args.steps), rounds = Numbe
 const tokenMicroseconds = 1450;
 
 const plain: RowSampling = { temperature: 1, topK: 0, topP: 1, minP: 0, seed: 7n, position: 0 };
+const penalties = {
+  repetitionPenalty: 1.01,
+  frequencyPenalty: 0.001,
+  presencePenalty: 0.001,
+  promptTokenIds: Array.from({ length: 800 }, (_, i) => i * 5 % vocabSize),
+  outputTokenIds: Array.from({ length: 400 }, (_, i) => (i >> 1) * 7 % vocabSize),
+};
 const variants: Record<string, RowSampling> = {
   "greedy": { ...plain, temperature: 0 },
   "top-k 50, top-p 0.9": { ...plain, topK: 50, topP: 0.9 },
@@ -33,11 +40,13 @@ const variants: Record<string, RowSampling> = {
   "temperature alone": plain,
   "temperature 2": { ...plain, temperature: 2 },
   "min-p 0.05": { ...plain, minP: 0.05 },
+  "greedy with penalties of 1,000 tokens": { ...plain, temperature: 0, penalties },
+  "top-p 0.95 with penalties of 1,000 tokens": { ...plain, topP: 0.95, penalties },
 };
 
 /** Logits of a text's kind: ranks in random order, the likelihood of each falling with its rank. */
-function zipf(): Float32Array {
-  const next = random(3), values = Float32Array.from({ length: vocabSize }, (_, rank) => 12 - 1.3 * Math.log(rank + 1));
+function textLike(): Float32Array {
+  const next = random(3), values = Float32Array.from({ length: vocabSize }, (_, rank) => 12 - 1.6 * Math.log(rank + 1));
   for (let i = vocabSize - 1; i > 0; i--) {
     const j = Math.floor(next() * (i + 1));
     [values[i], values[j]] = [values[j], values[i]];
@@ -45,7 +54,7 @@ function zipf(): Float32Array {
   return values;
 }
 /** Bell-shaped ones, as of random weights. */
-function bell(): Float32Array {
+function bellShaped(): Float32Array {
   const next = random(4);
   return Float32Array.from({ length: vocabSize }, () => 4 * (next() + next() + next() + next() - 2));
 }
@@ -58,14 +67,17 @@ const all = await requestGpu(), { device } = all, threads = Number(args.threads)
 const gpu: Gpu = { ...all, limits: { ...limitsOf(all), maxComputeInvocationsPerWorkgroup: threads } as GPUSupportedLimits };
 console.log(`${gpu.name}: ${vocabSize} logits a row, ${threads} threads, ${steps} steps a submit, median of ${rounds}`);
 for (const count of args.rows.split(",").map(Number)) {
-  for (const [kind, values] of Object.entries({ zipf: zipf(), bell: bell() })) {
+  for (const [kind, values] of Object.entries({ "text-like": textLike(), "bell-shaped": bellShaped() })) {
     const logits = device.createBuffer({ size: count * vocabSize * 4, usage: GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST });
     for (let row = 0; row < count; row++) device.queue.writeBuffer(logits, row * vocabSize * 4, values as Float32Array<ArrayBuffer>);
     const sampler = new TokenSampler(gpu, vocabSize, count, steps, logits), readback = await Readback.create(device, steps * count * 4);
     const times = new Map(Object.keys(variants).map((name) => [name, [] as number[]])), ids = new Map<string, Set<number>>();
+    const prepared = new Map<string, number>();
     for (let round = 0; round < rounds + 1; round++) {
       for (const [name, row] of Object.entries(variants)) {
+        const asked = performance.now();
         await sampler.prepare(Array.from({ length: count }, (_, i) => ({ ...row, seed: BigInt(i + 1) })), steps);
+        prepared.set(name, Math.max(prepared.get(name) ?? 0, performance.now() - asked));
         const encoder = device.createCommandEncoder(), pass = encoder.beginComputePass();
         for (let step = 0; step < steps; step++) sampler.record(pass);
         pass.end();

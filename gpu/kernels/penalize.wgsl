@@ -16,16 +16,17 @@ struct Entry {
 @group(0) @binding(3) var<storage, read_write> entries: array<Entry>;
 
 const nothing: u32 = 0xffffffff;
+const least = -3.40282347e38;
 
 var<workgroup> is_known: u32;
 
 fn is_finite(x: f32) -> bool { return (bitcast<u32>(x) & 0x7fffffffu) < 0x7f800000u; }
 
-// Below, y has two halves, and a result is rounded once. `max` with the least number keeps compilers from seeing that a difference is a term.
+// Below, y has two halves, and a result is rounded once. `max` with the least number keeps compilers from simplifying a difference, or fusing a product with a sum.
 fn plus(x: f32, y: vec2<f32>) -> f32 {
   let sum = x + y.x;
   if (!is_finite(sum)) { return sum; }
-  let part = max(sum, -3.40282347e38) - x;
+  let part = max(sum, least) - x;
   return sum + ((x - (sum - part)) + (y.x - part) + y.y);
 }
 // a * b - product, exactly: halves of 12 bits have exact products.
@@ -35,14 +36,14 @@ fn error_of(product: f32, a: f32, b: f32) -> f32 {
   return ((p * q - product) + p * (b - q) + (a - p) * q) + (a - p) * (b - q);
 }
 fn times(x: f32, y: vec2<f32>) -> f32 {
-  let product = x * y.x;
-  if (!is_finite(product)) { return product; }
+  let product = max(x * y.x, least);
+  if (!is_finite(x * y.x)) { return x * y.x; }
   return product + (error_of(product, x, y.x) + x * y.y);
 }
 fn over(x: f32, y: vec2<f32>) -> f32 {
-  let quotient = x / y.x;
-  if (!is_finite(quotient)) { return quotient; }
-  let product = quotient * y.x;
+  let quotient = max(x / y.x, least);
+  if (!is_finite(x / y.x)) { return x / y.x; }
+  let product = max(quotient * y.x, least);
   return quotient + ((x - product) - error_of(product, quotient, y.x) - quotient * y.y) / y.x;
 }
 

@@ -75,7 +75,6 @@ fn mass_through(last: u32) -> vec2<u32> {
 
 // Sorted logits: those of some buckets, or of a part of one.
 struct Held {
-  range: Range,
   number: u32,     // logits before them
   count: u32,
   mass: vec2<u32>, // mass before them
@@ -84,7 +83,7 @@ struct Held {
 var<private> held: Held;
 
 fn hold(range: Range, number: u32, count: u32, mass: vec2<u32>) {
-  held = Held(range, number, count, mass);
+  held = Held(number, count, mass);
   orders[thread] = 0xffffffffu;
   ids[thread] = 0xffffffffu;
   if (thread == 0u) { atomicStore(&filled, 0u); }
@@ -98,16 +97,17 @@ fn hold(range: Range, number: u32, count: u32, mass: vec2<u32>) {
 var<workgroup> reach: Reach;
 
 fn descend(aim: Target) -> Reach {
+  if (held.count > 0u) {
+    let through = add(held.mass, mass_at(held.count - 1u));
+    if (!reaches(aim, held.number, held.mass) && reaches(aim, held.number + held.count, through)) { return reach_held(aim); }
+  }
   let here = locate(aim);
-  let is_held = held.count > 0u && here.bucket >= held.range.first_bucket && here.bucket <= held.range.end_bucket;
-  if (!is_held) {
-    if (here.number + here.count <= cells) {
-      hold(Range(0u, here.bucket, 0u, 0xffffffffu, 0u), 0u, here.number + here.count, vec2<u32>(0u));
-    } else if (here.count <= cells) {
-      hold(Range(here.bucket, here.bucket, 0u, 0xffffffffu, 0u), here.number, here.count, here.mass);
-    } else {
-      return descend_further(here, aim);
-    }
+  if (here.number + here.count <= cells) {
+    hold(Range(0u, here.bucket, 0u, 0xffffffffu, 0u), 0u, here.number + here.count, vec2<u32>(0u));
+  } else if (here.count <= cells) {
+    hold(Range(here.bucket, here.bucket, 0u, 0xffffffffu, 0u), here.number, here.count, here.mass);
+  } else {
+    return descend_further(here, aim);
   }
   return reach_held(aim);
 }

@@ -1,5 +1,5 @@
-// sampleMaximum: the first of the largest logits of a row, one workgroup a row. It is the token of a greedy row; for one that is drawn, what weights are
-// relative to. A row that has NaN, or nothing above -infinity, has no token. Twins: find_maxima and first_maximum in wasm/host/src/sampler/select.rs.
+// sampleMaximum: greedy rows get the first of their largest logits, one workgroup a row. A row that has NaN, or nothing above -infinity, has no token, nor has
+// one of which none is wanted; rows that are drawn are left alone. Twins: find_maxima and first_maximum in wasm/host/src/sampler/select.rs.
 override threads: u32;
 override quads: u32 = (vocab + 3u) / 4u;
 
@@ -7,9 +7,11 @@ override quads: u32 = (vocab + 3u) / 4u;
 @group(0) @binding(2) var<storage, read_write> made: array<u32>;
 @group(0) @binding(3) var<storage, read_write> last: array<u32>;
 
-var<workgroup> values: array<f32, threads>;
-var<workgroup> places: array<u32, threads>; // quads, the first that has the value
-var<workgroup> sizes: array<u32, threads>; // bits without the sign: NaN lies above infinity
+struct Peak {
+  value: f32,
+  place: u32, // the first quad that has it
+  size: u32,  // the largest logit without its sign, as bits: NaN lies above infinity
+}
 
 var<private> best: f32;
 var<private> place: u32;
@@ -31,44 +33,36 @@ fn see(quad: u32, bits: vec4<u32>) {
 @compute @workgroup_size(threads)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
   let row = group.x;
+  let kind = rows[row].kind;
+  if (kind == drawn_row) { return; }
   let last_quad = quads - 1u;
   place = min(thread, last_quad);
   best = largest(logits_at(row, place));
   // To see a quad twice changes nothing.
-  for (var i = thread; i < quads; i += 4u * threads) {
+  for (var i = thread; i < quads; i += 8u * threads) {
     let at = min(vec4<u32>(i, i + threads, i + 2u * threads, i + 3u * threads), vec4<u32>(last_quad));
+    let then = min(vec4<u32>(i + 4u * threads) + vec4<u32>(0u, threads, 2u * threads, 3u * threads), vec4<u32>(last_quad));
     let a = logits_at(row, at.x);
     let b = logits_at(row, at.y);
     let c = logits_at(row, at.z);
     let d = logits_at(row, at.w);
+    let e = logits_at(row, then.x);
+    let f = logits_at(row, then.y);
+    let g = logits_at(row, then.z);
+    let h = logits_at(row, then.w);
     see(at.x, a);
     see(at.y, b);
     see(at.z, c);
     see(at.w, d);
+    see(then.x, e);
+    see(then.y, f);
+    see(then.z, g);
+    see(then.w, h);
   }
-  values[thread] = best;
-  places[thread] = place;
-  sizes[thread] = max(max(size.x, size.y), max(size.z, size.w));
-  for (var half = threads >> 1u; half > 0u; half >>= 1u) {
-    workgroupBarrier();
-    if (thread < half) {
-      let other = values[thread + half];
-      if (other > best || (other == best && places[thread + half] < place)) {
-        best = other;
-        place = places[thread + half];
-        values[thread] = best;
-        places[thread] = place;
-      }
-      sizes[thread] = max(sizes[thread], sizes[thread + half]);
-    }
-  }
+  let found = first_of(thread, Peak(best, place, max(max(size.x, size.y), max(size.z, size.w))));
   if (thread > 0u) { return; }
-  let is_bad = sizes[0] > 0x7f800000u || bitcast<u32>(best) == 0xff800000u;
-  let kind = rows[row].kind;
-  rows[row].is_ready = u32(kind == 2u && !is_bad);
-  rows[row].max = min(best, 3.40282347e38);
-  if (kind == 2u && !is_bad) { return; }
-  let hits = bitcast<vec4<f32>>(logits_at(row, place)) == vec4<f32>(best);
+  let is_bad = found.size > 0x7f800000u || bitcast<u32>(found.value) == 0xff800000u;
+  let hits = bitcast<vec4<f32>>(logits_at(row, found.place)) == vec4<f32>(found.value);
   let offset = select(select(select(3u, 2u, hits.z), 1u, hits.y), 0u, hits.x);
-  make(row, select(4u * place + offset, no_token, is_bad || kind == 0u));
+  make(row, select(4u * found.place + offset, no_token, is_bad || kind == no_row));
 }

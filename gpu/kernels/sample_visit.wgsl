@@ -20,13 +20,6 @@ var<workgroup> filled: atomic<u32>;
 var<workgroup> lowest: atomic<u32>;
 var<workgroup> highest: atomic<u32>;
 
-// Numbers in descending order of the logits; both zeros are the same.
-fn order_of(bits: u32) -> u32 {
-  if (bits == 0x80000000u) { return 0x7fffffffu; }
-  return select(bits ^ 0x7fffffffu, bits, bits >= 0x80000000u);
-}
-fn bits_of(order: u32) -> u32 { return select(order ^ 0x7fffffffu, order, order >= 0x80000000u); }
-
 fn meet(id: u32, bits: u32, range: Range, mode: u32) {
   let weight = weigh(bits, scale);
   let order = order_of(bits);
@@ -44,49 +37,40 @@ fn meet(id: u32, bits: u32, range: Range, mode: u32) {
   }
 }
 
-fn meet_quad(quad: u32, bits: vec4<u32>, bound: f32, range: Range, mode: u32) {
+// Logits outside these are outside the range, whatever rounding did; those inside may be.
+var<private> bottom: f32;
+var<private> top: f32;
+
+fn set_bounds(range: Range) {
+  let slack = abs(scale.max) * 1e-6;
+  bottom = max(scale.max - f32(range.end_bucket + 1u) / (0.9999 * per_nat) / scale.times - slack, -3.40282347e38);
+  let from_top = scale.max - (f32(range.first_bucket) - 1.5) / (1.0001 * per_nat) / scale.times + slack;
+  top = bitcast<f32>(select(bitcast<u32>(from_top), 0x7f800000u, range.first_bucket < 2u));
+}
+fn may_meet(id: u32, x: f32, range: Range, mode: u32) {
+  if (x >= bottom && x <= top) { meet(id, bitcast<u32>(x), range, mode); }
+}
+fn meet_quad(quad: u32, bits: vec4<u32>, range: Range, mode: u32) {
   let x = bitcast<vec4<f32>>(bits);
-  if (quad >= quads || max(max(x.x, x.y), max(x.z, x.w)) < bound) { return; }
-  meet(4u * quad, bits.x, range, mode);
-  meet(4u * quad + 1u, bits.y, range, mode);
-  meet(4u * quad + 2u, bits.z, range, mode);
-  meet(4u * quad + 3u, bits.w, range, mode);
+  if (quad >= quads || !any((x >= vec4<f32>(bottom)) & (x <= vec4<f32>(top)))) { return; }
+  may_meet(4u * quad, x.x, range, mode);
+  may_meet(4u * quad + 1u, x.y, range, mode);
+  may_meet(4u * quad + 2u, x.z, range, mode);
+  may_meet(4u * quad + 3u, x.w, range, mode);
 }
 
 // Leaves a barrier to its caller.
 fn visit(range: Range, mode: u32) {
-  // Below the last bucket, whatever rounding does.
-  let bound = max(scale.max - f32(range.end_bucket + 1u) / 31.99 / scale.times - abs(scale.max) * 1e-6, -3.40282347e38);
-  for (var i = thread; i < quads; i += 4u * cells) {
+  set_bounds(range);
+  for (var i = select(thread, quads, peak < bottom); i < quads; i += 4u * cells) {
     let at = min(vec4<u32>(i, i + cells, i + 2u * cells, i + 3u * cells), vec4<u32>(quads - 1u));
     let a = logits_at(row, at.x);
     let b = logits_at(row, at.y);
     let c = logits_at(row, at.z);
     let d = logits_at(row, at.w);
-    meet_quad(i, a, bound, range, mode);
-    meet_quad(i + cells, b, bound, range, mode);
-    meet_quad(i + 2u * cells, c, bound, range, mode);
-    meet_quad(i + 3u * cells, d, bound, range, mode);
+    meet_quad(i, a, range, mode);
+    meet_quad(i + cells, b, range, mode);
+    meet_quad(i + 2u * cells, c, range, mode);
+    meet_quad(i + 3u * cells, d, range, mode);
   }
-}
-
-// Sorts what was gathered, the first `count` cells, by order and then by id; the cells after them hold the largest numbers.
-fn sort(count: u32) {
-  for (var size = 2u; size < 2u * count; size <<= 1u) {
-    for (var stride = size >> 1u; stride > 0u; stride >>= 1u) {
-      workgroupBarrier();
-      let other = thread ^ stride;
-      if (other > thread && thread < 2u * count) {
-        let is_after = orders[thread] > orders[other] || (orders[thread] == orders[other] && ids[thread] > ids[other]);
-        if (is_after == ((thread & size) == 0u)) {
-          let kept = vec2<u32>(orders[thread], ids[thread]);
-          orders[thread] = orders[other];
-          ids[thread] = ids[other];
-          orders[other] = kept.x;
-          ids[other] = kept.y;
-        }
-      }
-    }
-  }
-  workgroupBarrier();
 }
