@@ -37,6 +37,8 @@ const mostSingles = 4;
 const tileQueries = 64;
 /** Keys that attention looks at together, most slices of a context, and workgroups of either kernel that a multiprocessor computes at a time. */
 const keysTogether = 64, mostSlices = 64, resident = 2;
+/** What a workgroup takes besides its turns of so many keys, and the dispatch that joins slices, in such turns. */
+const startTurns = 2, joinTurns = 2;
 /** Rows times slices that partial results have room for, if there are so many rows for each of four slices. */
 const partials = 2048;
 
@@ -193,7 +195,8 @@ export class BatchInputs {
   /** Into how many slices contexts are cut: what all workgroups take one after the other, in turns of {@link keysTogether}, and what joining takes. */
   #slices(rows: number, workgroups: number, keys: number): number {
     const turns = Math.ceil(keys / keysTogether), most = Math.min(turns, mostSlices, Math.floor(this.#mostPartials / Math.max(1, rows)));
-    const cost = (slices: number) => Math.ceil(workgroups * slices / this.#resident) * Math.ceil(turns / slices) + (slices > 1 ? 2 + slices / 50 : 0);
+    const cost = (slices: number) =>
+      Math.ceil(workgroups * slices / this.#resident) * (startTurns + Math.ceil(turns / slices)) + (slices > 1 ? joinTurns + slices / 50 : 0);
     let best = 1;
     for (let slices = 2; slices <= most; slices++) if (cost(slices) < cost(best)) best = slices;
     return best;

@@ -87,7 +87,7 @@ const lowerings: Record<Step["op"], (at: Lowered) => Dispatch[]> = {
     // A thread for each eight dimensions of a key, as many keys as 256 threads and 20 KB of workgroup memory take.
     const together = headsTogether(heads, kvHeads), eights = headDim / 8, keyLanes = Math.min(Math.floor(256 / eights), Math.floor(320 / (eights + 1)));
     const sliceLanes = Math.floor(1024 / headDim);
-    const units = ["batch", "eight", `cache_${cacheType}_units`];
+    const units = ["batch", "eight", "stored", `cache_${cacheType}_units`];
     const combine = (list: GPUBuffer, ofTiles: number, of: (counts: Counts) => readonly [rows: number, slices: number]) =>
       dispatch(at, {
         parts: ["attention_combine", "batch"],
@@ -109,7 +109,7 @@ const lowerings: Record<Step["op"], (at: Lowered) => Dispatch[]> = {
         access: "urrrrww",
         constants: { ...constants, tile_rows: tileRowsOf(heads, kvHeads) },
         resources: [inputs.batch, inputs.tiles, inputs.blockTables, queries, kv, result, scratch.partial],
-        grid: ({ tiles, tileSlices }) => tiles > 0 ? [tiles, kvHeads, Math.ceil(headDim / 128) * tileSlices] : undefined,
+        grid: ({ tiles, tileSlices }) => tiles > 0 ? [kvHeads * Math.ceil(headDim / 128) * tileSlices, tiles, 1] : undefined,
         cost: ({ rows, singles, tileKeys, tilePairs }) => cost(rows - singles, tileKeys, tilePairs),
       }),
       combine(inputs.tileRows, 1, ({ tiles, tileSlices }) => [tiles * tileRowsOf(heads, kvHeads), tileSlices]),

@@ -36,15 +36,6 @@ fn place_of(sequence: u32, position: u32, kv_head: u32) -> u32 {
   let slot = block_tables[sequence * batch.blocks_per_sequence + position / block_size] * block_size + position % block_size;
   return (slot * kv_heads + kv_head) * (head_dim / 8u);
 }
-// Eight values as they are stored.
-struct Stored { first: vec4<u32>, second: vec4<u32> }
-fn stored_at(eight: u32) -> Stored {
-  let first = cache[eight * eight_units];
-  if (eight_units == 1u) { return Stored(first, first); }
-  return Stored(first, cache[eight * eight_units + 1u]);
-}
-fn widened(s: Stored) -> Eight { return eight_of(s.first, s.second); }
-
 // Four heads of each of eight dimensions.
 struct Heads { a: vec4<f32>, b: vec4<f32>, c: vec4<f32>, d: vec4<f32>, e: vec4<f32>, f: vec4<f32>, g: vec4<f32>, h: vec4<f32> }
 

@@ -1,7 +1,7 @@
 // attention for prompts over block tables: 64 query rows (the heads of a KV group for each of 64 / group tokens of one sequence) meet 64 keys at a time, so that
 // K and V are read once for all of them. Online softmax, f32 FMA: 128 threads make 8 rows x 4 keys of scores and 8 rows x 8 dimensions of values each
-// (rows ty + 8 i, keys 4 tx + j, dimensions 8 tx ..). Keys that no row may see are not visited. head_dim a multiple of 8; workgroups of z take 128 dimensions of a slice of the context each, and
-// with several slices leave partial results to attention_combine.wgsl.
+// (rows ty + 8 i, keys 4 tx + j, dimensions 8 tx ..). Keys that no row may see are not visited. head_dim a multiple of 8. Workgroups of x are KV heads, then slices
+// of the context, which attention_combine.wgsl joins, then 128 dimensions each; those of y are tiles, so that what sees most keys begins first.
 // Twin: wasm/model/src/ops/attention.rs. Source: Milakov and Gimelshein 2018, arXiv:1805.02867; Dao et al. 2022, arXiv:2205.14135.
 override heads: u32;
 override kv_heads: u32;
@@ -29,7 +29,7 @@ const pitch = 65u;
 const second = 520u;
 const third = 1040u;
 var<workgroup> tile: array<vec4<f32>, 1296>;
-var<workgroup> places: array<u32, 64>; // where each key lies, in groups of eight values
+var<workgroup> places: array<u32, 128>; // where each key lies, in groups of eight values: of these 64 keys and of the next ones in turn
 
 fn rows_at(at: u32) -> Rows { return Rows(tile[at], tile[at + 8u], tile[at + 16u], tile[at + 24u], tile[at + 32u], tile[at + 40u], tile[at + 48u], tile[at + 56u]); }
 
@@ -88,15 +88,42 @@ fn masked(s: vec4<f32>, first: u32, visible: u32) -> vec4<f32> {
   if (window > 0u) { seen = seen & (position + vec4<u32>(window) >= vec4<u32>(visible)); }
   return select(vec4<f32>(-3.4e38), s, seen);
 }
-fn eight_at(eight: u32) -> Eight { return eight_of(cache[eight * eight_units], cache[eight * eight_units + eight_units - 1u]); }
+// Where the key at a position lies, in groups of eight values.
+fn place_of(info: vec4<u32>, kv_head: u32, position: u32) -> u32 {
+  let slot = block_tables[info.z * batch.blocks_per_sequence + position / block_size] * block_size + position % block_size;
+  return (slot * kv_heads + kv_head) * (head_dim / 8u);
+}
+
+// What a thread brings of 32 dimensions: a unit of four queries, eight values of two keys. Dimensions beyond the head's are zeros.
+struct Parts { q0: vec4<f32>, q1: vec4<f32>, q2: vec4<f32>, q3: vec4<f32>, ka: Stored, kb: Stored }
+struct Queries { at: vec4<u32>, unit: u32 }
+fn parts_at(q: Queries, key_a: u32, key_b: u32, d: u32, ku: u32, scale: f32) -> Parts {
+  var p: Parts;
+  if (d + 4u * q.unit < head_dim) {
+    let u = d / 4u + q.unit;
+    p.q0 = qkv[q.at.x + u] * scale;
+    p.q1 = qkv[q.at.y + u] * scale;
+    p.q2 = qkv[q.at.z + u] * scale;
+    p.q3 = qkv[q.at.w + u] * scale;
+  }
+  if (d + 8u * ku < head_dim) {
+    p.ka = stored_at(key_a + d / 8u);
+    p.kb = stored_at(key_b + d / 8u);
+  }
+  return p;
+}
+fn value_at(place: u32, vd: u32) -> Stored {
+  if (vd >= head_dim / 8u) { return Stored(vec4<u32>(0u), vec4<u32>(0u)); }
+  return stored_at(place + slots_in_cache * kv_heads * (head_dim / 8u) + vd);
+}
 
 @compute @workgroup_size(128)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
   let together = heads / kv_heads;
-  let info = tiles[group.x];
-  let kv_head = group.y;
-  let slice = group.z % batch.tile_slices;
-  let dim0 = group.z / batch.tile_slices * 128u;
+  let info = tiles[group.y];
+  let kv_head = group.x % kv_heads;
+  let slice = group.x / kv_heads % batch.tile_slices;
+  let dim0 = group.x / (kv_heads * batch.tile_slices) * 128u;
   let tx = (thread & 7u) | (((thread >> 5u) & 1u) << 3u);
   let ty = ((thread >> 3u) & 3u) | ((thread >> 6u) << 2u);
   let last_m = info.y * together - 1u;
@@ -107,7 +134,6 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   let end = min(begin + span, last);
   let stride = (heads + 2u * kv_heads) * head_dim / 4u;
   let scale = inverseSqrt(f32(head_dim)) * 1.44269504; // weights are powers of two
-  let eights = head_dim / 8u;
   // What this thread brings: a unit of queries thread / 8 + 16 n, eight values of keys thread / 4 and thread / 4 + 32.
   let qu = thread & 7u;
   let qm = thread >> 3u;
@@ -121,53 +147,44 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   let k_at = second + 2u * ku * pitch + (kk & 3u) * 16u + (kk >> 2u);
   let vk = thread >> 4u;
   let vd = dim0 / 8u + (thread & 15u);
-  let values_at = slots_in_cache * kv_heads * eights + vd;
   var v: Values;
   var most_low = vec4<f32>(-3.4e38);
   var most_high = vec4<f32>(-3.4e38);
   var sum_low = vec4<f32>(0.0);
   var sum_high = vec4<f32>(0.0);
+  // What is loaded next is on its way while what was loaded before is computed with.
+  let q_at = Queries(query_at, qu);
+  if (thread < 64u) { places[thread] = place_of(info, kv_head, min(begin + thread, last - 1u)); }
+  workgroupBarrier();
+  var fresh = parts_at(q_at, places[kk] + ku, places[kk + 32u] + ku, 0u, ku, scale);
+  var value: Stored;
+  var current = 0u; // half of `places`
   for (var start = begin; start < end; start += 64u) {
-    workgroupBarrier();
-    if (thread < 64u) {
-      let position = min(start + thread, end - 1u);
-      let slot = block_tables[info.z * batch.blocks_per_sequence + position / block_size] * block_size + position % block_size;
-      places[thread] = (slot * kv_heads + kv_head) * eights;
-    }
-    workgroupBarrier();
     // Zeroed by hand: naga zeroes what is declared in a loop once, not each time.
     let zero = vec4<f32>(0.0);
     var s = Rows(zero, zero, zero, zero, zero, zero, zero, zero);
-    let key_a = places[kk];
-    let key_b = places[kk + 32u];
-    var q0: vec4<f32>; var q1: vec4<f32>; var q2: vec4<f32>; var q3: vec4<f32>;
-    var ka: Eight; var kb: Eight;
+    let key_a = places[current + kk] + ku;
+    let key_b = places[current + kk + 32u] + ku;
+    let following = place_of(info, kv_head, min(start + 64u + (thread & 63u), last - 1u));
     for (var d = 0u; d < head_dim; d += 32u) {
-      // Dimensions beyond the head's are zeros.
-      q0 = vec4<f32>(0.0); q1 = q0; q2 = q0; q3 = q0;
-      ka = Eight(q0, q0); kb = ka;
-      if (d + 4u * qu < head_dim) {
-        let u = d / 4u + qu;
-        q0 = qkv[query_at.x + u] * scale;
-        q1 = qkv[query_at.y + u] * scale;
-        q2 = qkv[query_at.z + u] * scale;
-        q3 = qkv[query_at.w + u] * scale;
-      }
-      if (d + 8u * ku < head_dim) {
-        ka = eight_at(key_a + d / 8u + ku);
-        kb = eight_at(key_b + d / 8u + ku);
-      }
       workgroupBarrier();
       let at = qu * pitch + qm;
-      tile[at] = q0;
-      tile[at + 16u] = q1;
-      tile[at + 32u] = q2;
-      tile[at + 48u] = q3;
+      tile[at] = fresh.q0;
+      tile[at + 16u] = fresh.q1;
+      tile[at + 32u] = fresh.q2;
+      tile[at + 48u] = fresh.q3;
+      let ka = widened(fresh.ka);
+      let kb = widened(fresh.kb);
       tile[k_at] = ka.low;
       tile[k_at + pitch] = ka.high;
       tile[k_at + 8u] = kb.low;
       tile[k_at + pitch + 8u] = kb.high;
       workgroupBarrier();
+      if (d + 32u < head_dim) {
+        fresh = parts_at(q_at, key_a, key_b, d + 32u, ku, scale);
+      } else {
+        value = value_at(places[current + vk], vd);
+      }
       s = score_unit(s, ty, tx, 0u);
       s = score_unit(s, ty, tx, 1u);
       s = score_unit(s, ty, tx, 2u);
@@ -204,6 +221,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     v = Values(scaled(v.a, by_low.x), scaled(v.b, by_low.y), scaled(v.c, by_low.z), scaled(v.d, by_low.w), scaled(v.e, by_high.x), scaled(v.f, by_high.y),
       scaled(v.g, by_high.z), scaled(v.h, by_high.w));
     workgroupBarrier();
+    if (thread < 64u) { places[(current ^ 64u) + thread] = following; }
     let w = tx * pitch + ty;
     tile[w] = s.a;
     tile[w + 8u] = s.b;
@@ -214,23 +232,28 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     tile[w + 48u] = s.g;
     tile[w + 56u] = s.h;
     for (var k = 0u; k < 64u; k += 8u) {
-      var value = Eight(vec4<f32>(0.0), vec4<f32>(0.0));
-      if (vd < eights) { value = eight_at(places[k + vk] + values_at); }
       workgroupBarrier();
       let at = third + vk * 32u + (thread & 15u);
-      tile[at] = value.low;
-      tile[at + 16u] = value.high;
+      let wide = widened(value);
+      tile[at] = wide.low;
+      tile[at + 16u] = wide.high;
       workgroupBarrier();
+      if (k + 8u < 64u) {
+        value = value_at(places[current + k + 8u + vk], vd);
+      } else {
+        fresh = parts_at(q_at, places[(current ^ 64u) + kk] + ku, places[(current ^ 64u) + kk + 32u] + ku, 0u, ku, scale);
+      }
       v = value_unit(v, ty, tx, k / 4u, 0u);
       v = value_unit(v, ty, tx, k / 4u + 1u, 1u);
     }
+    current ^= 64u;
   }
   workgroupBarrier();
   leave(ty, tx, sum_low, sum_high);
   workgroupBarrier();
   let r = 4u * ty;
   let at = dim0 / 8u + tx;
-  let place = Place(group.x, kv_head, slice, at);
+  let place = Place(group.y, kv_head, slice, at);
   store_row(info, place, ty, most_low.x, row_sum(r), v.a);
   store_row(info, place, ty + 8u, most_low.y, row_sum(r + 32u), v.b);
   store_row(info, place, ty + 16u, most_low.z, row_sum(r + 64u), v.c);
