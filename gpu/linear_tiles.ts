@@ -34,8 +34,8 @@ export interface Cut {
   readonly splits: number;
 }
 
-/** Rows up to which weights go straight to registers (linear_*_rows.wgsl). */
-export const fewRows = 8;
+/** Rows up to which activations are read where they are needed (linear_*_rows.wgsl) rather than staged for all lanes. */
+export const fewRows = { int8: 8, float: 2 };
 
 const someRows = 96, mostSplits = 16;
 const lanes = (groups: number) => ({ row_groups: groups, threads: 128 * groups, results: 512 * groups });
@@ -46,12 +46,13 @@ const floatLanes = { name: "_32", parts: ["tile_result"], columns: 128, stepCols
 /** Tiles of int8 and of float activations, by rows of the batch. */
 const tiles: Readonly<Record<"int8" | "float", readonly Tile[]>> = {
   int8: [
-    { ...int8Lanes, constants: lanes(1), rows: 16, above: fewRows, upTo: 16 },
+    { ...int8Lanes, constants: lanes(1), rows: 16, above: fewRows.int8, upTo: 16 },
     { ...int8Lanes, constants: lanes(2), rows: 32, above: 16, upTo: someRows },
     { ...wide, parts: ["int8_block", "tile_result", "tile_column", "tile_store"], stepCols: 64, beginning: 4.6, sum: 1.8, planeResults: 1_000_000 },
   ],
   float: [
-    { ...floatLanes, constants: { row_groups: 2, threads: 256 }, rows: 16, above: fewRows, upTo: someRows },
+    { ...floatLanes, constants: { row_groups: 1, threads: 128 }, rows: 8, above: fewRows.float, upTo: 8 },
+    { ...floatLanes, constants: { row_groups: 2, threads: 256 }, rows: 16, above: 8, upTo: someRows },
     { ...wide, parts: ["tile_result", "tile_column", "tile_store"], stepCols: 16, beginning: 7.7, sum: 3.7, planeResults: 500_000 },
   ],
 };

@@ -19,6 +19,9 @@ export type Epilogue = "set" | "add" | "gate";
 /** Formats whose weights are widened eight at a time; all others one by one. */
 const wideParts: Partial<Record<GpuFormat, string>> = { bf16: "tile_bf16", f16: "tile_f16", f32: "tile_f32" };
 
+/** Rows up to which kernels for any width make one row after the other. */
+const plainRows = 8;
+
 /** A linear of a step. */
 export interface Linear {
   readonly weight: Weight;
@@ -60,22 +63,22 @@ function plain(at: Lowered, linear: Linear, span: Span): Dispatch[] {
       cost: (work) => costOf(linear, span, rowsOf(linear.rowKind, work)),
     });
   return [
-    make("linear_rows", (rows) => rows > 0 && rows <= fewRows ? [Math.ceil(span.rows / 32), rows, 1] : undefined),
-    make("linear_tiles", (rows) => rows > fewRows ? [Math.ceil(span.rows / 64), Math.ceil(rows / 64), 1] : undefined),
+    make("linear_rows", (rows) => rows > 0 && rows <= plainRows ? [Math.ceil(span.rows / 32), rows, 1] : undefined),
+    make("linear_tiles", (rows) => rows > plainRows ? [Math.ceil(span.rows / 64), Math.ceil(rows / 64), 1] : undefined),
   ];
 }
 
 /** Kernels for widths that are multiples of 32: few rows, tiles of 32 rows, tiles of 128 rows, the latter two with K split where that fills the device. */
 function tuned(at: Lowered, linear: Linear, span: Span): Dispatch[] {
   const { inputs, scratch } = at.memory, int8 = isInt8(at, span), bias = biasOf(at, linear) ?? scratch.nothing, out = at.memory.buffer(linear.out);
-  const kind = int8 ? "linear_int8" : "linear_float", format = int8 ? int8Parts[span.format]! : floatParts(span.format);
+  const kind = int8 ? "int8" : "float", format = int8 ? int8Parts[span.format]! : floatParts(span.format);
   const x = int8 ? int8Image(at, at.step) : [linear.x], shape = ["batch", "matrix", "eight", "epilogue", "layout"];
   const fields = fieldsOf(linear, span), constants = constantsOf(at, linear);
   const kept = int8 && linear.gated !== undefined && quantizesProducts(at, at.step, at.next) ? [scratch.gatedUnits, scratch.gatedFactors] : [];
   const make = (name: string, more: readonly string[], extra: Record<string, number>, splits: number, grid: (rows: number) => Grid) => {
     const keeps = splits === 1 && more.includes("gated_none") && kept.length > 0;
     return dispatch(at, {
-      parts: [`${kind}${name}`, ...shape, ...format, ...keeps ? more.map((part) => part === "gated_none" ? "gated_int8" : part) : more],
+      parts: [`linear_${kind}${name}`, ...shape, ...format, ...keeps ? more.map((part) => part === "gated_none" ? "gated_int8" : part) : more],
       access: `${int8 ? "uurrrrrw" : "uurrrrw"}${keeps ? "ww" : ""}`,
       constants: { ...constants, ...extra },
       resources: [
@@ -93,7 +96,7 @@ function tuned(at: Lowered, linear: Linear, span: Span): Dispatch[] {
     });
   };
   const outputs = linear.gated ?? span.rows, groups = Math.ceil(outputs / (span.half ? 16 : 32)), made: Dispatch[] = [];
-  for (const few of [1, 2, 4, fewRows]) {
+  for (let few = 1; few <= fewRows[kind]; few *= 2) {
     made.push(
       make("_rows", ["rows_store", "gated_none"], { few, partial_size: 512 * few }, 1, (rows) => rows > few / 2 && rows <= few ? [groups, 1, 1] : undefined),
     );

@@ -55,7 +55,7 @@ function quantizedBefore(at: Lowered): (rows: number) => boolean {
   if (!before || !quantizesProducts(at, before, at.step)) return () => false;
   const [x, , weight, bias] = before.binds as [Buffer, Weight, Weight, Weight | null], [span] = spans(at.memory, weight, bias !== null);
   const cuts = cutsOf(at, span, x.rows).filter(({ splits, tile }) => splits === 1 && tile.parts.includes("gated_none"));
-  return (rows) => rows <= fewRows || isWithin(cuts, rows);
+  return (rows) => rows <= fewRows.int8 || isWithin(cuts, rows);
 }
 
 /** The norm of a step, in the forms that its weight's kernels read, for batches whose rows the step before it has not normalised yet. */
