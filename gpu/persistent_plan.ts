@@ -12,12 +12,14 @@ import type { Kernel } from "./pipelines.ts";
 import { type GpuFormat, layouts, type PlacedPart } from "./weights.ts";
 
 /** Weight formats with a part of their own: what activations they meet, and their kernel parts. */
-const formats: Partial<Record<GpuFormat, { readonly activations: "int8" | "wide"; readonly parts: readonly string[] }>> = {
+export const walkFormats: Partial<Record<GpuFormat, { readonly activations: "int8" | "wide"; readonly parts: readonly string[] }>> = {
   q4_0: { activations: "int8", parts: ["persistent_ahead_2", "persistent_q4_0"] },
   q4_1: { activations: "int8", parts: ["persistent_ahead_2", "persistent_q4_1"] },
   q8_0: { activations: "int8", parts: ["persistent_ahead_2", "persistent_q8_0"] },
   q4_k: { activations: "int8", parts: ["persistent_ahead_2", "persistent_q4_k"] },
+  q5_k: { activations: "int8", parts: ["persistent_ahead_2", "persistent_q5_k"] },
   q6_k: { activations: "int8", parts: ["persistent_ahead_2", "persistent_q6_k"] },
+  f16: { activations: "wide", parts: ["persistent_ahead_1", "persistent_f16"] },
   bf16: { activations: "wide", parts: ["persistent_ahead_1", "persistent_bf16"] },
 };
 
@@ -85,17 +87,17 @@ export function planWalk(gpu: Gpu, program: Program, options: CompileOptions, me
     up: part(gateUp, 2, 1),
     down: part(down, 1),
   }));
-  const all = [table, ...matrices.flatMap((layer) => Object.values(layer)), head], [strange] = all.filter(({ format }) => !formats[format]);
+  const all = [table, ...matrices.flatMap((layer) => Object.values(layer)), head], [strange] = all.filter(({ format }) => !walkFormats[format]);
   if (strange) return `it has no part for ${strange.format}`;
-  const meets = formats[table.format]!.activations;
-  if (all.some(({ format }) => formats[format]!.activations !== meets)) return "some of its matrices are quantized and some are not";
+  const meets = walkFormats[table.format]!.activations;
+  if (all.some(({ format }) => walkFormats[format]!.activations !== meets)) return "some of its matrices are quantized and some are not";
   if (meets === "int8" && options.activations !== "int8") return "activations are to be float32";
   if (all.some(({ chunks }) => chunks.length !== 1)) return "a matrix spans several bindings";
   if (memory.weights.scaleBuffers.length !== 1 || memory.weights.vectorBuffers.length !== 1) return "its scales or vectors span several bindings";
 
   const dataOf = ({ chunks }: PlacedPart) => chunks[0].data(), wordsAt = ({ chunks }: PlacedPart) => chunks[0].scales().offset / 4;
   const weights = [...new Set(all.map((matrix) => dataOf(matrix).buffer))];
-  const sourceOf = (matrix: PlacedPart): Source => ({ binding: weights.indexOf(dataOf(matrix).buffer), parts: formats[matrix.format]!.parts });
+  const sourceOf = (matrix: PlacedPart): Source => ({ binding: weights.indexOf(dataOf(matrix).buffer), parts: walkFormats[matrix.format]!.parts });
   const cacheOf = (l: number) => memory.cache(layers[l][1].binds[1] as Cache), caches = [...new Set(layers.map((_, l) => cacheOf(l).buffer))];
   const vector = (step: Step, bind: number) => memory.weights.vector(step.binds[bind] as Weight).offset / 4;
   const kinds = new Map<string, Kind>(), layerInfo: number[] = [];
@@ -129,7 +131,7 @@ export function planWalk(gpu: Gpu, program: Program, options: CompileOptions, me
     parts: [
       "persistent",
       `persistent_${meets}`,
-      ...new Set(all.flatMap(({ format }) => formats[format]!.parts)),
+      ...new Set(all.flatMap(({ format }) => walkFormats[format]!.parts)),
       "persistent_pairs",
       `persistent_cache_${options.cacheType}`,
       "persistent_sweep",

@@ -55,6 +55,8 @@ const fitting: Record<string, Case> = {
   "q4_1, 16 heads of one KV head": { format: () => "q4_1", config: { numAttentionHeads: 16 } },
   "q8_0, a bf16 cache, as many KV heads as heads": { format: () => "q8_0", cacheType: "bf16", config: { numKeyValueHeads: 4 } },
   "bf16, an untied head": { format: () => "bf16", config: { tieWordEmbeddings: false } },
+  "f16": { format: () => "f16" },
+  "q5_k": { format: () => "q5_k" },
   "q4_0 with a table in q6_k": { format: (tensor) => tensor.includes("embed") ? "q6_k" : "q4_0" },
   "q4_k with a table, v and down in q6_k, a bf16 cache": { format: (tensor) => isMore(tensor) ? "q6_k" : "q4_k", cacheType: "bf16" },
 };
