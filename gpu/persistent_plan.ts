@@ -51,6 +51,7 @@ export interface Walk {
 export function planWalk(gpu: Gpu, program: Program, options: CompileOptions, memory: Memory, workgroups: number): Walk | string {
   if (!gpu.subgroups || !gpu.coherent) return `${gpu.name} does not grant subgroups and coherent storage`;
   if (gpu.subgroupSize !== 32) return `${gpu.name} has subgroups of ${gpu.subgroupSize}, not 32`;
+  if (workgroups === 0) return `how many multiprocessors ${gpu.name} has is not known`;
   if (options.cacheType === "f32") return "the KV cache is f32";
   const shift = Math.log2(options.blockSize);
   if (!Number.isInteger(shift)) return `the block size ${options.blockSize} is no power of two`;
