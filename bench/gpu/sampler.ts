@@ -1,7 +1,7 @@
 /**
  * GPU time of drawing a token: steps are recorded into one long submit, and variants take turns, so that clocks stay up and fall on all alike.
  *
- * `deno run -A bench/gpu/sampler.ts [--vocab 128256] [--rows 1,32] [--steps 500] [--rounds 7] [--threads 1024]`
+ * `deno run -A bench/gpu/sampler.ts [--vocab 128256] [--rows 1,32] [--steps 500] [--rounds 7] [--threads 1024] [--only top-k]`
  *
  * @module
  */
@@ -19,6 +19,7 @@ const { values: args } = parseArgs({
     steps: { type: "string", default: "500" },
     rounds: { type: "string", default: "7" },
     threads: { type: "string", default: "1024" },
+    only: { type: "string", default: "" },
   },
 });
 const vocabSize = Number(args.vocab), steps = Number(args.steps), rounds = Number(args.rounds);
@@ -33,7 +34,7 @@ const penalties = {
   promptTokenIds: Array.from({ length: 800 }, (_, i) => i * 5 % vocabSize),
   outputTokenIds: Array.from({ length: 400 }, (_, i) => (i >> 1) * 7 % vocabSize),
 };
-const variants: Record<string, RowSampling> = {
+const everything: Record<string, RowSampling> = {
   "greedy": { ...plain, temperature: 0 },
   "top-k 50, top-p 0.9": { ...plain, topK: 50, topP: 0.9 },
   "top-p 0.95": { ...plain, topP: 0.95 },
@@ -43,6 +44,8 @@ const variants: Record<string, RowSampling> = {
   "greedy with penalties of 1,000 tokens": { ...plain, temperature: 0, penalties },
   "top-p 0.95 with penalties of 1,000 tokens": { ...plain, topP: 0.95, penalties },
 };
+
+const variants = Object.entries(everything).filter(([name]) => name.includes(args.only));
 
 /** Logits of a text's kind: ranks in random order, the likelihood of each falling with its rank. */
 function textLike(): Float32Array {
@@ -68,14 +71,18 @@ const gpu: Gpu = { ...all, limits: { ...limitsOf(all), maxComputeInvocationsPerW
 console.log(`${gpu.name}: ${vocabSize} logits a row, ${threads} threads, ${steps} steps a submit, median of ${rounds}`);
 for (const count of args.rows.split(",").map(Number)) {
   for (const [kind, values] of Object.entries({ "text-like": textLike(), "bell-shaped": bellShaped() })) {
-    const logits = device.createBuffer({ size: count * vocabSize * 4, usage: GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST });
-    for (let row = 0; row < count; row++) device.queue.writeBuffer(logits, row * vocabSize * 4, values as Float32Array<ArrayBuffer>);
-    const sampler = new TokenSampler(gpu, vocabSize, count, steps, logits), readback = await Readback.create(device, steps * count * 4);
-    const times = new Map(Object.keys(variants).map((name) => [name, [] as number[]])), ids = new Map<string, Set<number>>();
+    const make = () => {
+      const logits = device.createBuffer({ size: count * vocabSize * 4, usage: GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST });
+      for (let row = 0; row < count; row++) device.queue.writeBuffer(logits, row * vocabSize * 4, values as Float32Array<ArrayBuffer>);
+      return { logits, sampler: new TokenSampler(gpu, vocabSize, count, steps, logits) };
+    };
+    // Penalties change logits again and again.
+    const plainly = make(), penalized = make(), readback = await Readback.create(device, steps * count * 4);
+    const times = new Map(variants.map(([name]) => [name, [] as number[]])), ids = new Map<string, Set<number>>();
     const prepared = new Map<string, number>();
     for (let round = 0; round < rounds + 1; round++) {
-      for (const [name, row] of Object.entries(variants)) {
-        const asked = performance.now();
+      for (const [name, row] of variants) {
+        const { sampler } = row.penalties ? penalized : plainly, asked = performance.now();
         await sampler.prepare(Array.from({ length: count }, (_, i) => ({ ...row, seed: BigInt(i + 1) })), steps);
         prepared.set(name, Math.max(prepared.get(name) ?? 0, performance.now() - asked));
         const encoder = device.createCommandEncoder(), pass = encoder.beginComputePass();
@@ -98,7 +105,7 @@ for (const count of args.rows.split(",").map(Number)) {
         } different ids`,
       );
     }
-    for (const used of [sampler, readback, logits]) used.destroy();
+    for (const used of [readback, ...Object.values(plainly), ...Object.values(penalized)]) used.destroy();
   }
 }
 Deno.exit(0);
