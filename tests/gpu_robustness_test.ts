@@ -108,7 +108,7 @@ gpuTest("gpu: the estimate is what compiling and decoding take, but for the walk
   const sampling = [0, 0.9].map((temperature) => ({ temperature, topK: 5, topP: 0.9, minP: 0, seed: 1n, position: 0 }));
   await executable.decode!({ batch, sampling, steps: 2, rope: batch.rope });
   const over = backend.estimate(program, options) - bytes, walk = PersistentDecode.bytes(backend.gpu, program, options);
-  assert(over >= 0 && over < walk + (32 << 10), `the estimate is ${over} bytes above the ${bytes} that were taken`);
+  assert(over >= 0 && over < walk + (64 << 10), `the estimate is ${over} bytes above the ${bytes} that were taken`);
   device.destroy();
 });
 
