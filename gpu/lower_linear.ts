@@ -16,9 +16,6 @@ import { type GpuFormat, layouts } from "./weights.ts";
 /** What a linear does with its result (epilogue.wgsl): stores it, adds it to what is there, multiplies it with the activation of what is there. */
 export type Epilogue = "set" | "add" | "gate";
 
-/** Formats whose weights are widened eight at a time; all others one by one. */
-const wideParts: Partial<Record<GpuFormat, string>> = { bf16: "tile_bf16", f16: "tile_f16", f32: "tile_f32" };
-
 /** Rows up to which kernels for any width make one row after the other. */
 const plainRows = 8;
 
@@ -44,9 +41,9 @@ export function linear(at: Lowered, linear: Linear): Dispatch[] {
 
 /** The parts that give eight weights as floats. */
 function floatParts(format: GpuFormat): readonly string[] {
-  const wide = wideParts[format], { weight } = layouts[format];
-  if (wide) return [wide];
-  return isFourBit(format) ? ["tile_four_bit", ...weight] : ["tile_any", ...weight, "x_none"];
+  const { weight } = layouts[format];
+  if (isFourBit(format)) return ["tile_four_bit", ...weight];
+  return format === "bf16" || format === "f16" || format === "f32" ? [`tile_${format}`] : [`tile_${format}`, ...weight, "x_none"];
 }
 
 /** Kernels that take any width: weights as f32, one by one or in blocks. */

@@ -1,9 +1,11 @@
 /** Int8 activations on the GPU against exact ones: every kernel that a row count chooses stays near. */
 import { assert } from "@std/assert";
+import type { Backend } from "../engine/backend.ts";
 import type { Format } from "../engine/formats.ts";
 import { smolLM3 } from "../engine/smollm3.ts";
 import { createGpuBackend } from "../gpu/backend.ts";
 import { gpuTest } from "./gpu_test_case.ts";
+import { oracleBackend } from "./oracle_backend.ts";
 import { randomBatch, randomConfig, randomWeights } from "./random_model.ts";
 import { int8ActivationsTolerance } from "./tolerances.ts";
 
@@ -11,30 +13,27 @@ for (const format of ["q4_0", "q4_1", "q8_0", "q4_k", "q5_k", "q6_k"] as Format[
   gpuTest(`gpu: int8 activations stay near exact ones: ${format}`, async () => {
     const isK = format.endsWith("_k"), sizes = isK ? { hiddenSize: 256, intermediateSize: 256 } : { hiddenSize: 128, intermediateSize: 192 };
     const config = randomConfig({ ...sizes, numAttentionHeads: isK ? 8 : 4, headDim: 32, vocabSize: 160 }), program = smolLM3(config);
-    const weights = randomWeights(program, () => format), backend = await createGpuBackend();
-    const run = async (activations: "int8" | "float32") => {
-      const executable = await backend.compile(program, {
-        maxRows: 160,
-        maxOutputs: 160,
-        maxSequences: 4,
-        maxContext: 256,
-        blockSize: 16,
-        blocks: 32,
-        cacheType: "f32",
-        activations,
-        formats: weights.formats,
-        threads: 1,
-      });
-      for (const [tensor, bytes] of weights.bytes) executable.writeRows(tensor, 0, bytes);
+    const weights = randomWeights(program, () => format), plain = new Map<string, Uint8Array>();
+    for (const weight of program.weights) {
+      let at = 0;
+      for (const { tensor, rows } of weight.parts) {
+        const count = weight.rows === 1 ? rows : rows * weight.cols;
+        plain.set(tensor, new Uint8Array(weights.values.get(weight)!.slice(at, at += count).buffer));
+      }
+    }
+    const run = async (backend: Backend, tensors: ReadonlyMap<string, Uint8Array>) => {
+      const sizes = { maxRows: 160, maxOutputs: 160, maxSequences: 4, maxContext: 256, blockSize: 16, blocks: 32 };
+      const executable = await backend.compile(program, { ...sizes, cacheType: "f32", activations: "int8", formats: weights.formats, threads: 1 });
+      for (const [tensor, bytes] of tensors) executable.writeRows(tensor, 0, bytes);
       await executable.finishWeights();
       const results: Float32Array[] = [];
-      for (const fresh of [2, 12, 33, 130]) {
+      for (const fresh of [1, 2, 3, 7, 12, 33, 130]) {
         results.push((await executable.execute(randomBatch(config, [{ past: 0, fresh }], { blockSize: 16, blocks: 32, seed: fresh }))).slice());
       }
       executable.close();
       return results;
     };
-    const near = await run("int8"), exact = await run("float32");
+    const near = await run(await createGpuBackend(), weights.bytes), exact = await run(oracleBackend, plain);
     exact.forEach((want, i) => {
       const square = (values: Float32Array) => Math.hypot(...values.map((value) => value));
       const error = square(want.map((value, j) => value - near[i][j])) / square(want);

@@ -6,6 +6,5 @@ fn load_weights(row: u32, block: u32) -> Weights { return weights[unit_index(row
 fn bytes_of(a: u32, b: u32) -> vec4<u32> { return vec4<u32>(a, a >> 4u, b, b >> 4u) & vec4<u32>(0x0f0f0f0fu); }
 fn signed_low(w: Weights) -> vec4<u32> { return bytes_of(w.x, w.y); }
 fn signed_high(w: Weights) -> vec4<u32> { return bytes_of(w.z, w.w); }
-fn pair_scales(row: u32, pair: u32) -> vec4<f32> {
-  return vec4<f32>(unpack2x16float(scales[unit_index(row, 2u * pair, 1u, 0u)]), unpack2x16float(scales[unit_index(row, 2u * pair + 1u, 1u, 0u)]));
-}
+fn load_scales(row: u32, pair: u32) -> vec2<u32> { return vec2<u32>(scales[unit_index(row, 2u * pair, 1u, 0u)], scales[unit_index(row, 2u * pair + 1u, 1u, 0u)]); }
+fn scales_of(s: vec2<u32>) -> vec4<f32> { return vec4<f32>(unpack2x16float(s.x), unpack2x16float(s.y)); }

@@ -8,4 +8,4 @@ fn bytes_of(a: u32, b: u32, bits: u32) -> vec4<u32> {
 }
 fn signed_low(w: Weights) -> vec4<u32> { return bytes_of(w.unit.x, w.unit.y, w.bits); }
 fn signed_high(w: Weights) -> vec4<u32> { return bytes_of(w.unit.z, w.unit.w, w.bits >> 4u); }
-fn pair_scales(row: u32, pair: u32) -> vec4<f32> { return pair_minimums(row, pair, 13u); }
+fn load_scales(row: u32, pair: u32) -> vec2<u32> { return load_minimums(row, pair, 13u); }

@@ -13,7 +13,6 @@ fn bytes_of(a: u32, b: u32, bits: u32) -> vec4<u32> {
 }
 fn signed_low(w: Weights) -> vec4<u32> { return bytes_of(w.unit.x, w.unit.y, w.low); }
 fn signed_high(w: Weights) -> vec4<u32> { return bytes_of(w.unit.z, w.unit.w, w.high); }
-// Scales of both halves of blocks 2 * pair and 2 * pair + 1.
-fn pair_scales(row: u32, pair: u32) -> vec4<f32> {
-  return unpack2x16float(word_of(row, 2u * pair, 21u, 0u)).x * vec4<f32>(unpack4xI8(word_of(row, 2u * pair, 21u, 1u + (pair & 3u))));
-}
+// Scales of both halves of blocks 2 * pair and 2 * pair + 1, as they are loaded and as floats.
+fn load_scales(row: u32, pair: u32) -> vec2<u32> { return vec2<u32>(word_of(row, 2u * pair, 21u, 0u), word_of(row, 2u * pair, 21u, 1u + (pair & 3u))); }
+fn scales_of(s: vec2<u32>) -> vec4<f32> { return unpack2x16float(s.x).x * vec4<f32>(unpack4xI8(s.y)); }

@@ -1,5 +1,5 @@
 // linear for few rows of f32 activations: weights go from memory to registers once for all rows. A lane is an output, so that 32 lanes read adjacent 16-byte units;
-// 16 slices of K. tile_*.wgsl defines load_eight. Twin: wasm/model/src/linear.
+// 16 slices of K. tile_*.wgsl defines Raw, load_raw and eight_of. Twin: wasm/model/src/linear.
 @group(0) @binding(0) var<uniform> batch: Batch;
 @group(0) @binding(2) var<storage, read> weights: array<vec4<u32>>;
 @group(0) @binding(3) var<storage, read> scales: array<u32>;
@@ -8,6 +8,11 @@
 @group(0) @binding(6) var<storage, read_write> out: array<f32>;
 
 struct Block { a: Eight, b: Eight, c: Eight, d: Eight }
+struct RawBlock { a: Raw, b: Raw, c: Raw, d: Raw }
+
+fn load_block(row: u32, block: u32) -> RawBlock {
+  return RawBlock(load_raw(row, 4u * block), load_raw(row, 4u * block + 1u), load_raw(row, 4u * block + 2u), load_raw(row, 4u * block + 3u));
+}
 
 fn dot_row(w: Block, row: u32, block: u32) -> f32 {
   let at = min(row, row_count() - 1u) * (matrix.inner >> 2u) + 8u * block;
@@ -35,8 +40,11 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   }
   o = min(o, matrix.rows - 1u);
   var s: Eight;
-  for (var b = begin; b < (matrix.inner >> 5u); b += by) {
-    let w = Block(load_eight(o, 4u * b), load_eight(o, 4u * b + 1u), load_eight(o, 4u * b + 2u), load_eight(o, 4u * b + 3u));
+  let blocks = matrix.inner >> 5u;
+  var next = load_block(o, min(begin, blocks - 1u));
+  for (var b = begin; b < blocks; b += by) {
+    let w = Block(eight_of(next.a), eight_of(next.b), eight_of(next.c), eight_of(next.d));
+    next = load_block(o, min(b + by, blocks - 1u));
     s.low.x += dot_row(w, row0, b);
     if (few > 1u) { s.low.y += dot_row(w, row0 + 1u, b); }
     if (few > 2u) {

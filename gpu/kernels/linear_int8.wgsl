@@ -1,6 +1,6 @@
 // linear for many rows of int8 activations and quantized weights: tiles of 128 rows x 128 outputs over K in steps of 64, packed dot products.
 // Built like linear_float.wgsl. A row's fifth unit holds what the two blocks of the step are multiplied with.
-// The format's part (int8_*.wgsl) defines Weights, load_weights, signed_low and signed_high (the signed bytes of a block), pair_scales; sums are made in int8_block.wgsl.
+// The format's part (int8_*.wgsl) defines Weights, load_weights, signed_low and signed_high (the signed bytes of a block), load_scales and scales_of; sums are made in int8_block.wgsl.
 // Twin: wasm/model/src/linear.
 @group(0) @binding(0) var<uniform> batch: Batch;
 @group(0) @binding(2) var<storage, read> weights: array<vec4<u32>>;
@@ -73,7 +73,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
   var x1 = x[at_y + 4u * at];
   var w = load_weights(row_w, 2u * at + wb);
   var f: vec4<f32>;
-  if (wb == 0u) { f = pair_scales(row_w, at); } else { f = x_scales[at_s + at]; }
+  if (wb == 0u) { f = scales_of(load_scales(row_w, at)); } else { f = x_scales[at_s + at]; }
   var s: Sums;
   for (var t = begin; t < end; t++) {
     let to = t & 1u;
@@ -87,7 +87,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
     x0 = x[at_x + 4u * next];
     x1 = x[at_y + 4u * next];
     w = load_weights(row_w, 2u * next + wb);
-    if (wb == 0u) { f = pair_scales(row_w, next); } else { f = x_scales[at_s + next]; }
+    if (wb == 0u) { f = scales_of(load_scales(row_w, next)); } else { f = x_scales[at_s + next]; }
     s = step_of(s, to, ty, tx, 0u);
     s = step_of(s, to, ty, tx, 1u);
   }

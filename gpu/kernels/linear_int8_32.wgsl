@@ -74,8 +74,8 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(num_workgroups) wo
   var pair = min(4u * begin + slice, pairs - 1u);
   var n0 = load_weights(o0, 2u * pair);
   var n1 = load_weights(o1, 2u * pair);
-  var s0 = pair_scales(o0, pair);
-  var s1 = pair_scales(o1, pair);
+  var s0 = load_scales(o0, pair);
+  var s1 = load_scales(o1, pair);
   var a0: vec2<f32>; var a1: vec2<f32>; var a2: vec2<f32>; var a3: vec2<f32>; var a4: vec2<f32>; var a5: vec2<f32>; var a6: vec2<f32>; var a7: vec2<f32>;
   var a8: vec2<f32>; var a9: vec2<f32>; var a10: vec2<f32>; var a11: vec2<f32>; var a12: vec2<f32>; var a13: vec2<f32>; var a14: vec2<f32>; var a15: vec2<f32>;
   for (var t = begin; t < end; t++) {
@@ -88,7 +88,9 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(num_workgroups) wo
     x0 = x[at_x + min(16u * (t + 1u) + lu, units - 1u)];
     x1 = x[at_y + min(16u * (t + 1u) + lu, units - 1u)];
     f = x_scales[at_f + min(4u * (t + 1u) + fp, pairs - 1u)];
-    var w = both_of(n0, n1, s0.xy, s1.xy);
+    let f0 = scales_of(s0);
+    let f1 = scales_of(s1);
+    var w = both_of(n0, n1, f0.xy, f1.xy);
     n0 = load_weights(o0, 2u * pair + 1u);
     n1 = load_weights(o1, 2u * pair + 1u);
     a0 = row_of(a0, tile[g][slice][0][0], tile[g][slice][1][0], w, factors[g][slice][0].xy);
@@ -107,12 +109,12 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(num_workgroups) wo
     a13 = row_of(a13, tile[g][slice][0][13], tile[g][slice][1][13], w, factors[g][slice][13].xy);
     a14 = row_of(a14, tile[g][slice][0][14], tile[g][slice][1][14], w, factors[g][slice][14].xy);
     a15 = row_of(a15, tile[g][slice][0][15], tile[g][slice][1][15], w, factors[g][slice][15].xy);
-    w = both_of(n0, n1, s0.zw, s1.zw);
+    w = both_of(n0, n1, f0.zw, f1.zw);
     pair = next;
     n0 = load_weights(o0, 2u * pair);
     n1 = load_weights(o1, 2u * pair);
-    s0 = pair_scales(o0, pair);
-    s1 = pair_scales(o1, pair);
+    s0 = load_scales(o0, pair);
+    s1 = load_scales(o1, pair);
     a0 = row_of(a0, tile[g][slice][2][0], tile[g][slice][3][0], w, factors[g][slice][0].zw);
     a1 = row_of(a1, tile[g][slice][2][1], tile[g][slice][3][1], w, factors[g][slice][1].zw);
     a2 = row_of(a2, tile[g][slice][2][2], tile[g][slice][3][2], w, factors[g][slice][2].zw);

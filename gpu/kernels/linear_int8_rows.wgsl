@@ -21,9 +21,8 @@ fn dot_row(w: Block, row: u32, block: u32) -> f32 {
   if (has_min) { sum += f.y * w.factor.y; }
   return sum;
 }
-fn load_block(row: u32, block: u32) -> Block {
-  let w = load_weights(row, block);
-  let f = pair_scales(row, block >> 1u);
+fn block_of(w: Weights, s: vec2<u32>, block: u32) -> Block {
+  let f = scales_of(s);
   return Block(signed_low(w), signed_high(w), select(f.xy, f.zw, (block & 1u) == 1u));
 }
 
@@ -32,37 +31,66 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   let lane = thread & 31u;
   let slice = thread >> 5u;
   let row0 = group.y * few;
+  // A slice takes two blocks at a time: neighbours, or in groups of 16 rows, whose lanes share neighbours, blocks of two pairs.
   var o = 32u * group.x + lane;
-  var begin = slice;
-  var by = 16u;
+  var first = 2u * slice;
+  var apart = 1u;
+  var by = 32u;
   if (matrix.half > 0u) {
     o = 16u * group.x + (lane & 15u);
-    begin = 2u * slice + (lane >> 4u);
-    by = 32u;
+    first += lane >> 4u;
+    apart = 32u;
+    by = 64u;
   }
   if (matrix.gated > 0u) {
     o = min(o, matrix.gated - 1u) + select(0u, matrix.gated, slice >= 8u);
-    begin = slice & 7u;
-    by = 8u;
+    first = 2u * (slice & 7u);
+    by = 16u;
   }
   o = min(o, matrix.rows - 1u);
-  let end = matrix.inner >> 5u;
+  let last = (matrix.inner >> 5u) - 1u;
   var s: Eight;
-  var next = load_block(o, min(begin, end - 1u));
-  for (var b = begin; b < end; b += by) {
-    let w = next;
-    next = load_block(o, min(b + by, end - 1u));
-    s.low.x += dot_row(w, row0, b);
-    if (few > 1u) { s.low.y += dot_row(w, row0 + 1u, b); }
+  var a = min(first, last);
+  var b = min(first + apart, last);
+  var w0 = load_weights(o, a);
+  var w1 = load_weights(o, b);
+  var f0 = load_scales(o, a >> 1u);
+  var f1 = load_scales(o, b >> 1u);
+  for (var at = first; at <= last; at += by) {
+    let v0 = block_of(w0, f0, a);
+    var v1 = block_of(w1, f1, b);
+    if (at + apart > last) { v1.factor = vec2<f32>(0.0); } // past the end nothing is added
+    let a0 = a;
+    let b0 = b;
+    a = min(at + by, last);
+    b = min(at + by + apart, last);
+    w0 = load_weights(o, a);
+    w1 = load_weights(o, b);
+    f0 = load_scales(o, a >> 1u);
+    f1 = load_scales(o, b >> 1u);
+    s.low.x += dot_row(v0, row0, a0);
+    if (few > 1u) { s.low.y += dot_row(v0, row0 + 1u, a0); }
     if (few > 2u) {
-      s.low.z += dot_row(w, row0 + 2u, b);
-      s.low.w += dot_row(w, row0 + 3u, b);
+      s.low.z += dot_row(v0, row0 + 2u, a0);
+      s.low.w += dot_row(v0, row0 + 3u, a0);
     }
     if (few > 4u) {
-      s.high.x += dot_row(w, row0 + 4u, b);
-      s.high.y += dot_row(w, row0 + 5u, b);
-      s.high.z += dot_row(w, row0 + 6u, b);
-      s.high.w += dot_row(w, row0 + 7u, b);
+      s.high.x += dot_row(v0, row0 + 4u, a0);
+      s.high.y += dot_row(v0, row0 + 5u, a0);
+      s.high.z += dot_row(v0, row0 + 6u, a0);
+      s.high.w += dot_row(v0, row0 + 7u, a0);
+    }
+    s.low.x += dot_row(v1, row0, b0);
+    if (few > 1u) { s.low.y += dot_row(v1, row0 + 1u, b0); }
+    if (few > 2u) {
+      s.low.z += dot_row(v1, row0 + 2u, b0);
+      s.low.w += dot_row(v1, row0 + 3u, b0);
+    }
+    if (few > 4u) {
+      s.high.x += dot_row(v1, row0 + 4u, b0);
+      s.high.y += dot_row(v1, row0 + 5u, b0);
+      s.high.z += dot_row(v1, row0 + 6u, b0);
+      s.high.w += dot_row(v1, row0 + 7u, b0);
     }
   }
   leave(thread, s);
