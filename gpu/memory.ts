@@ -74,7 +74,6 @@ export class ProgramMemory implements Memory {
 activations ${inMiB(others)}): ${error.message.trim()}`,
       );
     }
-    await this.readback.prime();
   }
 
   buffer(buffer: Buffer): GPUBuffer {

@@ -8,11 +8,12 @@
 export class Readback {
   readonly bytes: number;
   readonly #buffer: GPUBuffer;
-  #isBlocking = true;
+  /** Whether `mapAsync` is known to block, and the buffer has been mapped: then nobody need await it. Undefined before the first mapping. */
+  #isBlocking: boolean | undefined;
   /** What was read last: fresh memory for megabytes of logits would cost several times the copy. */
   #view = new Uint8Array(0);
 
-  /** To be primed before the first read. */
+  /** The first read takes some milliseconds more where it is not primed. */
   constructor(device: GPUDevice, bytes: number) {
     this.bytes = bytes;
     this.#buffer = device.createBuffer({ label: "readback", size: Math.ceil(bytes / 4) * 4, usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST });
@@ -29,6 +30,7 @@ export class Readback {
   async prime(): Promise<void> {
     await this.#buffer.mapAsync(GPUMapMode.READ);
     this.#buffer.unmap();
+    this.#isBlocking = true;
   }
 
   /** Records the copy of `bytes` of `source` into this buffer. */
@@ -53,7 +55,7 @@ export class Readback {
       }
     }
     await mapped;
-    this.#isBlocking = false;
+    this.#isBlocking = this.#isBlocking === undefined;
     return this.#take(bytes);
   }
 
