@@ -35,10 +35,10 @@ export interface Cut {
 }
 
 /** Rows up to which activations are read where they are needed (linear_*_rows.wgsl) rather than staged for all lanes. */
-export const fewRows = { int8: 8, float: 2 };
+export const fewRows = { int8: 4, float: 2 };
 
 const someRows = 96, mostSplits = 16;
-const lanes = (groups: number) => ({ row_groups: groups, threads: 128 * groups, results: 512 * groups });
+const lanes = (groupRows: number, groups: number) => ({ group_rows: groupRows, row_groups: groups, threads: 128 * groups, results: 32 * groupRows * groups });
 const int8Lanes = { name: "_32", parts: ["tile_result", "gated_none"], columns: 64, stepCols: 256, beginning: 1.5, sum: 3, planeResults: 500_000 };
 const wide = { name: "", rows: 128, columns: 128, above: someRows, upTo: Infinity, constants: {} };
 const floatLanes = { name: "_32", parts: ["tile_result"], columns: 128, stepCols: 128, beginning: 1.5, sum: 3, planeResults: 500_000 };
@@ -46,8 +46,9 @@ const floatLanes = { name: "_32", parts: ["tile_result"], columns: 128, stepCols
 /** Tiles of int8 and of float activations, by rows of the batch. */
 const tiles: Readonly<Record<"int8" | "float", readonly Tile[]>> = {
   int8: [
-    { ...int8Lanes, constants: lanes(1), rows: 16, above: fewRows.int8, upTo: 16 },
-    { ...int8Lanes, constants: lanes(2), rows: 32, above: 16, upTo: someRows },
+    { ...int8Lanes, constants: lanes(8, 1), rows: 8, above: fewRows.int8, upTo: 8 },
+    { ...int8Lanes, constants: lanes(16, 1), rows: 16, above: 8, upTo: 16 },
+    { ...int8Lanes, constants: lanes(16, 2), rows: 32, above: 16, upTo: someRows },
     { ...wide, parts: ["int8_block", "tile_result", "tile_column", "tile_store"], stepCols: 64, beginning: 4.6, sum: 1.8, planeResults: 1_000_000 },
   ],
   float: [

@@ -1,10 +1,11 @@
-// linear for some tens of rows of int8 activations and quantized weights, packed dot products. A workgroup makes 16 rows (or 32, in two groups) x 64 outputs:
+// linear for some tens of rows of int8 activations and quantized weights, packed dot products. A workgroup makes 8, 16 or 32 rows x 64 outputs:
 // a lane is an output and another one 32 further, so that the weights go from memory to registers as they lie there, and the activations, staged in workgroup
 // memory, are the same for all lanes. 4 slices take turns at pairs of blocks of K; K may also be split over z. Format parts as in linear_int8.wgsl.
 // Twin: wasm/model/src/linear.
+override group_rows: u32; // rows of a thread: 8 or 16
 override row_groups: u32; // 1 or 2
 override threads: u32;    // 128 * row_groups
-override results: u32;    // 512 * row_groups
+override results: u32;    // 32 * group_rows * row_groups
 
 @group(0) @binding(0) var<uniform> batch: Batch;
 @group(0) @binding(2) var<storage, read> weights: array<vec4<u32>>;
@@ -49,7 +50,8 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(num_workgroups) wo
   let lane = thread & 31u;
   let slice = (thread >> 5u) & 3u;
   let g = thread >> 7u;
-  let row0 = workgroup.x * 16u * row_groups;
+  let rows = group_rows * row_groups;
+  let row0 = workgroup.x * rows;
   let last = row_count() - 1u;
   let pairs = matrix.inner >> 6u;
   let steps = (pairs + 3u) >> 2u;
@@ -59,17 +61,19 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(num_workgroups) wo
   plane = workgroup.z;
   let o0 = tile_row(workgroup.y, lane);
   let o1 = tile_row(workgroup.y, lane + 32u);
-  // What this thread brings of the activations: unit lu of two rows, the factors of pair fp of one row.
+  // What this thread brings of the activations: unit lu of a row or two, the factors of pair fp of one row.
   let lu = thread & 15u;
   let lr = thread >> 4u;
   let units = matrix.inner >> 4u;
   let at_x = min(row0 + lr, last) * units;
-  let at_y = min(row0 + lr + 8u * row_groups, last) * units;
-  let fr = (thread >> 2u) & (16u * row_groups - 1u);
+  let ly = lr + 8u * row_groups;
+  let at_y = min(row0 + ly, last) * units;
+  let fr = (thread >> 2u) & (rows - 1u);
   let fp = thread & 3u;
   let at_f = min(row0 + fr, last) * pairs;
   var x0 = x[at_x + min(16u * begin + lu, units - 1u)];
-  var x1 = x[at_y + min(16u * begin + lu, units - 1u)];
+  var x1: vec4<u32>;
+  if (group_rows > 8u) { x1 = x[at_y + min(16u * begin + lu, units - 1u)]; }
   var f = x_scales[at_f + min(4u * begin + fp, pairs - 1u)];
   var pair = min(4u * begin + slice, pairs - 1u);
   var n0 = load_weights(o0, 2u * pair);
@@ -80,13 +84,13 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(num_workgroups) wo
   var a8: vec2<f32>; var a9: vec2<f32>; var a10: vec2<f32>; var a11: vec2<f32>; var a12: vec2<f32>; var a13: vec2<f32>; var a14: vec2<f32>; var a15: vec2<f32>;
   for (var t = begin; t < end; t++) {
     workgroupBarrier();
-    tile[lr >> 4u][lu >> 2u][lu & 3u][lr & 15u] = x0;
-    tile[(lr + 8u * row_groups) >> 4u][lu >> 2u][lu & 3u][(lr + 8u * row_groups) & 15u] = x1;
-    if (thread < 64u * row_groups) { factors[fr >> 4u][fp][fr & 15u] = select(vec4<f32>(0.0), f, 4u * t + fp < pairs); } // past the end nothing is added
+    tile[lr / group_rows][lu >> 2u][lu & 3u][lr % group_rows] = x0;
+    if (group_rows > 8u) { tile[ly / group_rows][lu >> 2u][lu & 3u][ly % group_rows] = x1; }
+    if (thread < 4u * rows) { factors[fr / group_rows][fp][fr % group_rows] = select(vec4<f32>(0.0), f, 4u * t + fp < pairs); } // past the end nothing is added
     workgroupBarrier();
     let next = min(4u * (t + 1u) + slice, pairs - 1u);
     x0 = x[at_x + min(16u * (t + 1u) + lu, units - 1u)];
-    x1 = x[at_y + min(16u * (t + 1u) + lu, units - 1u)];
+    if (group_rows > 8u) { x1 = x[at_y + min(16u * (t + 1u) + lu, units - 1u)]; }
     f = x_scales[at_f + min(4u * (t + 1u) + fp, pairs - 1u)];
     let f0 = scales_of(s0);
     let f1 = scales_of(s1);
@@ -101,14 +105,16 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(num_workgroups) wo
     a5 = row_of(a5, tile[g][slice][0][5], tile[g][slice][1][5], w, factors[g][slice][5].xy);
     a6 = row_of(a6, tile[g][slice][0][6], tile[g][slice][1][6], w, factors[g][slice][6].xy);
     a7 = row_of(a7, tile[g][slice][0][7], tile[g][slice][1][7], w, factors[g][slice][7].xy);
-    a8 = row_of(a8, tile[g][slice][0][8], tile[g][slice][1][8], w, factors[g][slice][8].xy);
-    a9 = row_of(a9, tile[g][slice][0][9], tile[g][slice][1][9], w, factors[g][slice][9].xy);
-    a10 = row_of(a10, tile[g][slice][0][10], tile[g][slice][1][10], w, factors[g][slice][10].xy);
-    a11 = row_of(a11, tile[g][slice][0][11], tile[g][slice][1][11], w, factors[g][slice][11].xy);
-    a12 = row_of(a12, tile[g][slice][0][12], tile[g][slice][1][12], w, factors[g][slice][12].xy);
-    a13 = row_of(a13, tile[g][slice][0][13], tile[g][slice][1][13], w, factors[g][slice][13].xy);
-    a14 = row_of(a14, tile[g][slice][0][14], tile[g][slice][1][14], w, factors[g][slice][14].xy);
-    a15 = row_of(a15, tile[g][slice][0][15], tile[g][slice][1][15], w, factors[g][slice][15].xy);
+    if (group_rows > 8u) {
+      a8 = row_of(a8, tile[g][slice][0][8], tile[g][slice][1][8], w, factors[g][slice][8].xy);
+      a9 = row_of(a9, tile[g][slice][0][9], tile[g][slice][1][9], w, factors[g][slice][9].xy);
+      a10 = row_of(a10, tile[g][slice][0][10], tile[g][slice][1][10], w, factors[g][slice][10].xy);
+      a11 = row_of(a11, tile[g][slice][0][11], tile[g][slice][1][11], w, factors[g][slice][11].xy);
+      a12 = row_of(a12, tile[g][slice][0][12], tile[g][slice][1][12], w, factors[g][slice][12].xy);
+      a13 = row_of(a13, tile[g][slice][0][13], tile[g][slice][1][13], w, factors[g][slice][13].xy);
+      a14 = row_of(a14, tile[g][slice][0][14], tile[g][slice][1][14], w, factors[g][slice][14].xy);
+      a15 = row_of(a15, tile[g][slice][0][15], tile[g][slice][1][15], w, factors[g][slice][15].xy);
+    }
     w = both_of(n0, n1, f0.zw, f1.zw);
     pair = next;
     n0 = load_weights(o0, 2u * pair);
@@ -123,23 +129,27 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(num_workgroups) wo
     a5 = row_of(a5, tile[g][slice][2][5], tile[g][slice][3][5], w, factors[g][slice][5].zw);
     a6 = row_of(a6, tile[g][slice][2][6], tile[g][slice][3][6], w, factors[g][slice][6].zw);
     a7 = row_of(a7, tile[g][slice][2][7], tile[g][slice][3][7], w, factors[g][slice][7].zw);
-    a8 = row_of(a8, tile[g][slice][2][8], tile[g][slice][3][8], w, factors[g][slice][8].zw);
-    a9 = row_of(a9, tile[g][slice][2][9], tile[g][slice][3][9], w, factors[g][slice][9].zw);
-    a10 = row_of(a10, tile[g][slice][2][10], tile[g][slice][3][10], w, factors[g][slice][10].zw);
-    a11 = row_of(a11, tile[g][slice][2][11], tile[g][slice][3][11], w, factors[g][slice][11].zw);
-    a12 = row_of(a12, tile[g][slice][2][12], tile[g][slice][3][12], w, factors[g][slice][12].zw);
-    a13 = row_of(a13, tile[g][slice][2][13], tile[g][slice][3][13], w, factors[g][slice][13].zw);
-    a14 = row_of(a14, tile[g][slice][2][14], tile[g][slice][3][14], w, factors[g][slice][14].zw);
-    a15 = row_of(a15, tile[g][slice][2][15], tile[g][slice][3][15], w, factors[g][slice][15].zw);
+    if (group_rows > 8u) {
+      a8 = row_of(a8, tile[g][slice][2][8], tile[g][slice][3][8], w, factors[g][slice][8].zw);
+      a9 = row_of(a9, tile[g][slice][2][9], tile[g][slice][3][9], w, factors[g][slice][9].zw);
+      a10 = row_of(a10, tile[g][slice][2][10], tile[g][slice][3][10], w, factors[g][slice][10].zw);
+      a11 = row_of(a11, tile[g][slice][2][11], tile[g][slice][3][11], w, factors[g][slice][11].zw);
+      a12 = row_of(a12, tile[g][slice][2][12], tile[g][slice][3][12], w, factors[g][slice][12].zw);
+      a13 = row_of(a13, tile[g][slice][2][13], tile[g][slice][3][13], w, factors[g][slice][13].zw);
+      a14 = row_of(a14, tile[g][slice][2][14], tile[g][slice][3][14], w, factors[g][slice][14].zw);
+      a15 = row_of(a15, tile[g][slice][2][15], tile[g][slice][3][15], w, factors[g][slice][15].zw);
+    }
   }
-  let to = g * 512u + lane;
+  let to = g * 32u * group_rows + lane;
   for (var s = 0u; s < 4u; s++) {
     workgroupBarrier();
     if (slice == s) {
       leave(to + 0u, s == 0u, a0); leave(to + 32u, s == 0u, a1); leave(to + 64u, s == 0u, a2); leave(to + 96u, s == 0u, a3);
       leave(to + 128u, s == 0u, a4); leave(to + 160u, s == 0u, a5); leave(to + 192u, s == 0u, a6); leave(to + 224u, s == 0u, a7);
-      leave(to + 256u, s == 0u, a8); leave(to + 288u, s == 0u, a9); leave(to + 320u, s == 0u, a10); leave(to + 352u, s == 0u, a11);
-      leave(to + 384u, s == 0u, a12); leave(to + 416u, s == 0u, a13); leave(to + 448u, s == 0u, a14); leave(to + 480u, s == 0u, a15);
+      if (group_rows > 8u) {
+        leave(to + 256u, s == 0u, a8); leave(to + 288u, s == 0u, a9); leave(to + 320u, s == 0u, a10); leave(to + 352u, s == 0u, a11);
+        leave(to + 384u, s == 0u, a12); leave(to + 416u, s == 0u, a13); leave(to + 448u, s == 0u, a14); leave(to + 480u, s == 0u, a15);
+      }
     }
   }
   workgroupBarrier();
@@ -154,6 +164,6 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(num_workgroups) wo
   }
   if (matrix.gated > 0u) {
     workgroupBarrier();
-    if (thread < 16u * row_groups && row0 + thread <= last) { leave_kept(thread, (row0 + thread) * (matrix.gated >> 5u) + workgroup.y); }
+    if (thread < rows && row0 + thread <= last) { leave_kept(thread, (row0 + thread) * (matrix.gated >> 5u) + workgroup.y); }
   }
 }
