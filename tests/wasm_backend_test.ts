@@ -94,5 +94,5 @@ for (const one of cases) {
 }
 
 Deno.test("wasm: both builds offer every format", () => {
-  for (const backend of Object.values(backends)) assertEquals(backend.formats.size, 9);
+  for (const backend of Object.values(backends)) assertEquals(backend.formats.size, 15);
 });

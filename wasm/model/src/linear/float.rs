@@ -43,7 +43,7 @@ pub trait Packed {
     /// Sums of `rows` activation rows with one group, into `sums[rows][GROUP]`.
     ///
     /// # Safety
-    /// `group` is packed, `x` is `[rows, cols]`, `strip` takes `[CHUNK][GROUP]` floats.
+    /// `group` is packed, `x` is `[rows, cols]`, `rows` at most a panel, `strip` takes `[CHUNK][GROUP]` floats and, behind them, four for each sum.
     unsafe fn multiply<V: Vector>(
         group: *const u8,
         x: *const f32,

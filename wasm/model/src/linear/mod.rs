@@ -1,7 +1,7 @@
 //! Linear layers: `out = x * weight^T` for every weight format, one row of activations or many.
 //!
 //! A weight is packed once, rows in groups of [`GROUP`], and then serves a single row (decode) and many rows (prefill) alike. A lane of a
-//! vector is an output row, so nothing is ever added across lanes:
+//! vector is an output row (but in [`four_bit`]), so nothing is ever added across lanes:
 //!
 //! ```text
 //! float32   float::Packed::multiply             }
@@ -23,6 +23,7 @@ mod f32;
 mod float;
 mod format;
 mod four_bit;
+mod four_bit_numbers;
 mod image;
 mod nibbles;
 #[cfg(test)]
@@ -41,7 +42,8 @@ mod vector;
 use bytes::ByteQuants;
 use core::ops::Range;
 use float::Packed;
-use four_bit::{FourBit, Fp4, Nf4, ToBf16, ToF16, ToF32};
+use four_bit::FourBit;
+use four_bit_numbers::{Fp4, Nf4, ToBf16, ToF16, ToF32};
 use nibbles::Nibble;
 use quantized::Quantized;
 use vector::Native;
@@ -57,7 +59,7 @@ const PANEL: usize = 128;
 /// Bytes of activations that are kept in the second-level cache.
 const CACHE_BYTES: usize = 512 * 1024;
 const SUMS_BYTES: usize = PANEL * GROUP * 4;
-const FLOAT_STRIP_BYTES: usize = float::CHUNK * GROUP * 4;
+const FLOAT_STRIP_BYTES: usize = float::CHUNK * GROUP * 4 + four_bit::CHAINS_BYTES;
 /// Bytes of scratch memory that [`linear`] needs, per thread.
 pub const SCRATCH_BYTES: usize = SUMS_BYTES
     + if quantized::STRIP_BYTES > FLOAT_STRIP_BYTES {

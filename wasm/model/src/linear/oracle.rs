@@ -1,7 +1,7 @@
 //! The scalar oracle of every kernel: plain dequantization of the blocks of a file, and products summed in f64.
 
 use super::format::{scale_min, Format};
-use super::four_bit::{Code, Fp4, Nf4};
+use super::four_bit_numbers::{Code, Fp4, Nf4};
 
 /// The value of a half, exactly (infinities and NaN excepted: a weight holds none).
 fn f16_to_f32(bits: u16) -> f32 {

@@ -51,6 +51,11 @@ pub trait Vector: Copy {
     fn shl_i32<const N: u32>(self) -> Self;
     fn shr_u32<const N: u32>(self) -> Self;
     fn shr_u16<const N: u32>(self) -> Self;
+    /// With the sign.
+    fn shr_i32<const N: u32>(self) -> Self;
+    fn shl_i16<const N: u32>(self) -> Self;
+    /// With the sign.
+    fn shr_i16<const N: u32>(self) -> Self;
     fn add_i16(self, other: Self) -> Self;
     fn add_i32(self, other: Self) -> Self;
     fn max_i32(self, other: Self) -> Self;

@@ -66,6 +66,15 @@ impl Vector for [u32; 4] {
     fn shr_u16<const N: u32>(self) -> Self {
         from_i16s(i16s(self).map(|lane| (lane as u16 >> N) as i16))
     }
+    fn shr_i32<const N: u32>(self) -> Self {
+        self.map(|lane| (lane as i32 >> N) as u32)
+    }
+    fn shl_i16<const N: u32>(self) -> Self {
+        from_i16s(i16s(self).map(|lane| lane << N))
+    }
+    fn shr_i16<const N: u32>(self) -> Self {
+        from_i16s(i16s(self).map(|lane| lane >> N))
+    }
     /// Panics on overflow: a kernel that overflows is wrong.
     fn add_i16(self, other: Self) -> Self {
         let (a, b) = (i16s(self), i16s(other));

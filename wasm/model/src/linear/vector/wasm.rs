@@ -57,6 +57,18 @@ impl Vector for v128 {
         u16x8_shr(self, N)
     }
     #[inline(always)]
+    fn shr_i32<const N: u32>(self) -> Self {
+        i32x4_shr(self, N)
+    }
+    #[inline(always)]
+    fn shl_i16<const N: u32>(self) -> Self {
+        i16x8_shl(self, N)
+    }
+    #[inline(always)]
+    fn shr_i16<const N: u32>(self) -> Self {
+        i16x8_shr(self, N)
+    }
+    #[inline(always)]
     fn add_i16(self, other: Self) -> Self {
         i16x8_add(self, other)
     }
