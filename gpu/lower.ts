@@ -41,7 +41,7 @@ const lowerings: Record<Step["op"], (at: Lowered) => Dispatch[]> = {
           chunk.scales(),
           buffer(out),
         ],
-        grid: ({ rows }) => [rows, 1, 1],
+        grid: ({ rows }) => [rows, Math.ceil(part.cols / 256), 1],
         cost: ({ rows }) => ({ bytes: rows * (rowBytes(part.format, part.cols) + part.cols * 4) / part.chunks.length, operations: 0 }),
       })
     );
@@ -156,7 +156,7 @@ const lowerings: Record<Step["op"], (at: Lowered) => Dispatch[]> = {
       access: "urrw",
       constants: { cols: out.cols },
       resources: [inputs.batch, inputs.outputRows, buffer(x), buffer(out)],
-      grid: ({ outputs }) => outputs > 0 ? [outputs, 1, 1] : undefined,
+      grid: ({ outputs }) => outputs > 0 ? [outputs, Math.ceil(out.cols / 256), 1] : undefined,
       cost: ({ outputs }) => ({ bytes: outputs * out.cols * 8, operations: 0 }),
     })];
   },

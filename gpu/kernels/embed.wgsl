@@ -6,10 +6,11 @@
 @group(0) @binding(4) var<storage, read> scales: array<u32>;
 @group(0) @binding(5) var<storage, read_write> out: array<f32>;
 
-@compute @workgroup_size(64)
+@compute @workgroup_size(256)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
   let token = tokens[group.x];
   if (token < matrix.first || token >= matrix.first + matrix.rows) { return; }
   let row = token - matrix.first;
-  for (var i = thread; i < matrix.inner; i += 64u) { out[group.x * matrix.inner + i] = weight_at(row, i); }
+  let i = group.y * 256u + thread;
+  if (i < matrix.inner) { out[group.x * matrix.inner + i] = weight_at(row, i); }
 }

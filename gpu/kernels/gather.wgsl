@@ -6,8 +6,9 @@ override cols: u32;
 @group(0) @binding(2) var<storage, read> x: array<f32>;
 @group(0) @binding(3) var<storage, read_write> out: array<f32>;
 
-@compute @workgroup_size(64)
+@compute @workgroup_size(256)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
   let row = output_rows[group.x];
-  for (var i = thread; i < cols; i += 64u) { out[group.x * cols + i] = x[row * cols + i]; }
+  let i = group.y * 256u + thread;
+  if (i < cols) { out[group.x * cols + i] = x[row * cols + i]; }
 }
