@@ -7,7 +7,7 @@ import { type Container, fuzzLoader } from "../tests/loader_fuzz.ts";
 
 const [count = 1_000_000, seed = 1] = Deno.args.map(Number);
 let failed = false;
-for (const container of ["safetensors", "gguf"] satisfies Container[]) {
+for (const container of ["safetensors", "bitsandbytes", "gguf"] satisfies Container[]) {
   const start = performance.now(), { inputs, opened, refused, slowestMs, failures } = await fuzzLoader(container, count, seed);
   const seconds = ((performance.now() - start) / 1000).toFixed(1), mebibytes = Math.round(Deno.memoryUsage().rss / 2 ** 20);
   console.log(

@@ -4,13 +4,14 @@
  * @module
  */
 import { MemoryFile } from "../engine/loader/byte_file.ts";
+import { fourBitCodes } from "../engine/loader/four_bit_codes.ts";
 import { openCheckpoint } from "../engine/loader/checkpoint.ts";
 import type { FileStore } from "../engine/loader/file_store.ts";
 import { isStorageType } from "../engine/loader/tensor_store.ts";
 import { ggufBytes, type Value } from "./gguf_bytes.ts";
 
 /** Containers that are fuzzed. */
-export type Container = "safetensors" | "gguf";
+export type Container = "safetensors" | "bitsandbytes" | "gguf";
 
 /** What became of the inputs. */
 export interface FuzzReport {
@@ -72,33 +73,62 @@ async function openAll(container: Container, files: Record<string, Uint8Array>):
   await checkpoint.tokenizer.spec();
 }
 
+const u8 = (text: string) => new TextEncoder().encode(text);
+
+/** A safetensors file of `[type, shape, bytes]`. */
+function safetensors(tensors: Record<string, [string, number[], Uint8Array]>): Uint8Array {
+  let end = 0;
+  const entries = Object.entries(tensors).map(([name, [dtype, shape, data]]) => [name, { dtype, shape, data_offsets: [end, end += data.length] }]);
+  const header = u8(JSON.stringify({ __metadata__: { format: "pt" }, ...Object.fromEntries(entries) })), bytes = new Uint8Array(8 + header.length + end);
+  new DataView(bytes.buffer).setBigUint64(0, BigInt(header.length), true);
+  bytes.set(header, 8);
+  Object.values(tensors).reduce((at, [, , data]) => (bytes.set(data, at), at + data.length), 8 + header.length);
+  return bytes;
+}
+
+const config = {
+  model_type: "smollm3",
+  vocab_size: 4,
+  hidden_size: 8,
+  intermediate_size: 8,
+  num_hidden_layers: 2,
+  num_attention_heads: 2,
+  num_key_value_heads: 1,
+};
+const vocab = Object.fromEntries(["a", "b", "ab"].map((token, id) => [token, id]));
+const tokenizer = { model: { type: "BPE", vocab, merges: ["a b"] }, pre_tokenizer: { type: "ByteLevel", add_prefix_space: false, use_regex: true } };
+
 const originals: Record<Container, () => Record<string, Uint8Array>> = {
   safetensors() {
-    const u8 = (text: string) => new TextEncoder().encode(text);
-    const header = u8(JSON.stringify({
-      __metadata__: { format: "pt" },
-      "model.embed_tokens.weight": { dtype: "BF16", shape: [4, 8], data_offsets: [0, 64] },
-      "model.norm.weight": { dtype: "F32", shape: [8], data_offsets: [64, 96] },
-      "extra": { dtype: "U8", shape: [2, 2], data_offsets: [96, 100] },
-    }));
-    const bytes = new Uint8Array(8 + header.length + 100);
-    new DataView(bytes.buffer).setBigUint64(0, BigInt(header.length), true);
-    bytes.set(header, 8);
     const rope = { rope_type: "llama3", rope_theta: 1e4, factor: 8, low_freq_factor: 1, high_freq_factor: 4, original_max_position_embeddings: 8 };
-    const config = {
-      model_type: "smollm3",
-      vocab_size: 4,
-      hidden_size: 8,
-      intermediate_size: 8,
-      num_hidden_layers: 2,
-      num_attention_heads: 2,
-      num_key_value_heads: 1,
-    };
-    const vocab = Object.fromEntries(["a", "b", "ab"].map((token, id) => [token, id]));
-    const tokenizer = { model: { type: "BPE", vocab, merges: ["a b"] }, pre_tokenizer: { type: "ByteLevel", add_prefix_space: false, use_regex: true } };
     return {
-      "model.safetensors": bytes,
+      "model.safetensors": safetensors({
+        "model.embed_tokens.weight": ["BF16", [4, 8], new Uint8Array(64)],
+        "model.norm.weight": ["F32", [8], new Uint8Array(32)],
+        "extra": ["U8", [2, 2], new Uint8Array(4)],
+      }),
       "config.json": u8(JSON.stringify({ ...config, no_rope_layers: [1, 0], eos_token_id: [1, 2], rope_parameters: rope })),
+      "tokenizer.json": u8(JSON.stringify(tokenizer)),
+    };
+  },
+  bitsandbytes() {
+    const up = "model.layers.0.mlp.up_proj.weight", down = "model.layers.0.mlp.down_proj.weight", code = new Uint8Array(fourBitCodes.nf4.slice().buffer);
+    const state = { quant_type: "nf4", blocksize: 64, dtype: "bfloat16" }, nested = { nested_blocksize: 256, nested_dtype: "float32", nested_offset: 0.5 };
+    const states = [{ ...state, shape: [2, 64], ...nested }, { ...state, shape: [3, 33] }].map((state) => u8(JSON.stringify(state)));
+    return {
+      "model.safetensors": safetensors({
+        [`${up}.quant_state.bitsandbytes__nf4`]: ["U8", [states[0].length], states[0]],
+        [`${up}.absmax`]: ["U8", [2], new Uint8Array(2)],
+        [`${up}.nested_absmax`]: ["F32", [1], new Uint8Array(4)],
+        [`${up}.nested_quant_map`]: ["F32", [256], new Uint8Array(1024)],
+        [`${up}.quant_map`]: ["F32", [16], code],
+        [up]: ["U8", [64, 1], new Uint8Array(64)],
+        [`${down}.quant_state.bitsandbytes__nf4`]: ["U8", [states[1].length], states[1]],
+        [`${down}.absmax`]: ["F32", [2], new Uint8Array(8)],
+        [`${down}.quant_map`]: ["F32", [16], code],
+        [down]: ["U8", [50, 1], new Uint8Array(50)],
+      }),
+      "config.json": u8(JSON.stringify({ ...config, quantization_config: { quant_method: "bitsandbytes", load_in_4bit: true, bnb_4bit_quant_type: "nf4" } })),
       "tokenizer.json": u8(JSON.stringify(tokenizer)),
     };
   },

@@ -1,7 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { type Container, fuzzLoader } from "./loader_fuzz.ts";
 
-for (const container of ["safetensors", "gguf"] satisfies Container[]) {
+for (const container of ["safetensors", "bitsandbytes", "gguf"] satisfies Container[]) {
   Deno.test(`4,000 mutated ${container} models open or are refused with a typed error`, async () => {
     const report = await fuzzLoader(container, 4000, 20_250_708);
     assertEquals(report.failures, []);
