@@ -6,6 +6,7 @@
 use super::half::{bf16_to_f32, f16_to_f32, f32_to_bf16, f32_to_f16};
 use super::quantize::Source;
 use super::storage::StorageType::{self, *};
+use crate::vector::Vector;
 
 /// Values of a block.
 const BLOCK: usize = 64;
@@ -111,26 +112,68 @@ pub fn dequantize(from: StorageType, bytes: &[u8], out: &mut [f32]) {
 }
 
 /// Quantizes whole blocks of plain numbers, rounded to the type of the format first: `absmax = max |x|`, each the number of the code nearest to `x / absmax`.
-pub fn quantize<S: Source>(to: StorageType, bytes: &[u8], out: &mut [u8]) {
+pub fn quantize<V: Vector, S: Source>(to: StorageType, bytes: &[u8], out: &mut [u8]) {
     let code = Code::of(to);
-    let thresholds = code.thresholds();
+    let (thresholds, magnitude) = (code.thresholds().map(V::splat), V::splat_bits(0x7fff_ffff));
     let blocks = bytes.chunks_exact(BLOCK * S::BYTES);
     for (bytes, out) in blocks.zip(out.chunks_exact_mut(to.block_bytes())) {
-        let mut x = [0.0f32; BLOCK];
-        for (x, bytes) in x.iter_mut().zip(bytes.chunks_exact(S::BYTES)) {
+        let mut x = [[0.0f32; 4]; BLOCK / 4];
+        for (x, bytes) in x.iter_mut().flatten().zip(bytes.chunks_exact(S::BYTES)) {
             *x = round(to, S::value(bytes));
         }
-        let absmax = x.iter().fold(0.0f32, |most, x| most.max(x.abs()));
-        let times = if absmax > 0.0 { 1.0 / absmax } else { 0.0 };
-        let mut ranks = [0i32; BLOCK];
-        for (rank, x) in ranks.iter_mut().zip(x) {
-            let x = x * times;
-            *rank = thresholds.iter().map(|limit| (x > *limit) as i32).sum();
-        }
+        let x = x.map(|four| V::load_floats(&four));
+        let most = x
+            .iter()
+            .fold(V::splat(0.0), |most, x| most.max(x.and(magnitude)));
+        let absmax = most.to_array().into_iter().fold(0.0, f32::max);
+        let times = V::splat(if absmax > 0.0 { 1.0 / absmax } else { 0.0 });
+        // Every threshold that a number does not exceed takes one from its rank: a mask is -1.
+        let ranks = x.map(|x| {
+            let x = x.mul(times);
+            let last = V::splat_bits(15);
+            thresholds
+                .iter()
+                .fold(last, |rank, limit| rank.add_int(limit.ge(x)))
+        });
         out[..4].copy_from_slice(&absmax.to_le_bytes());
-        for (out, ranks) in out[4..].iter_mut().zip(ranks.chunks_exact(2)) {
-            let index = |rank: i32| code.index[rank as usize & 15];
-            *out = index(ranks[0]) << 4 | index(ranks[1]);
+        for (out, ranks) in out[4..].chunks_exact_mut(8).zip(ranks.chunks_exact(4)) {
+            let ranks = V::narrow_u8(ranks.try_into().unwrap());
+            for (out, pair) in out.iter_mut().zip(ranks.chunks_exact(2)) {
+                let index = |rank: u8| code.index[rank as usize & 15];
+                *out = index(pair[0]) << 4 | index(pair[1]);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codec::quantize::FromF32;
+    use crate::vector::Native;
+
+    /// The nearest number by trying all of them; of two as near the lower one.
+    #[test]
+    fn every_number_is_the_nearest() {
+        for to in [Nf4, Fp4] {
+            let code = Code::of(to);
+            let x: Vec<f32> = (0..BLOCK).map(|i| (i as f32 * 12.9898).sin()).collect();
+            let bytes: Vec<u8> = x.iter().flat_map(|x| x.to_le_bytes()).collect();
+            let (mut packed, mut got) = ([0u8; 36], [0f32; BLOCK]);
+            quantize::<Native, FromF32>(to, &bytes, &mut packed);
+            dequantize(to, &packed, &mut got);
+            let absmax = x.iter().fold(0f32, |most, x| most.max(x.abs()));
+            for (x, got) in x.iter().zip(got) {
+                let distance = |number: f32| (x / absmax - number).abs();
+                let nearest = code.sorted.iter().fold(2.0, |best: f32, number| {
+                    if distance(*number) < distance(best) {
+                        *number
+                    } else {
+                        best
+                    }
+                });
+                assert_eq!(got, nearest * absmax);
+            }
         }
     }
 }

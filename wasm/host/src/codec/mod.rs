@@ -98,7 +98,7 @@ fn encode<S: Source>(to: StorageType, bytes: &[u8], out: &mut [u8]) -> bool {
         Q8_0 => quantize::q8_0::<Native, S>(bytes, out),
         Q4_0 => quantize::q4_0::<Native, S>(bytes, out),
         Q4_1 => quantize::q4_1::<Native, S>(bytes, out),
-        _ if to.is_four_bit() => bitsandbytes::quantize::<S>(to, bytes, out),
+        _ if to.is_four_bit() => bitsandbytes::quantize::<Native, S>(to, bytes, out),
         _ => return false,
     }
     true
