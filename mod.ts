@@ -27,7 +27,7 @@ export {
   type Message,
   type TokenizerOptions,
 } from "./api/auto_tokenizer.ts";
-export { BitsAndBytesConfig, type BitsAndBytesOptions } from "./api/bits_and_bytes_config.ts";
+export { BitsAndBytesConfig, type BitsAndBytesOptions, type QuantizationOption } from "./api/bits_and_bytes_config.ts";
 export { AutoModelForCausalLM, type CausalLM, SmolLM3ForCausalLM } from "./api/causal_lm.ts";
 export type { DeviceName } from "./api/device.ts";
 export { Engine, type GenerateRequest } from "./api/engine.ts";
@@ -42,6 +42,7 @@ export type { LogitsObserver, LogitsProcessor } from "./engine/completion.ts";
 export type { RopeParameters, SmolLM3Config as ModelConfig } from "./engine/config.ts";
 export type { EngineRequest } from "./engine/engine_core.ts";
 export type { EngineMetrics } from "./engine/engine_stats.ts";
+export type { FourBitCode } from "./engine/formats.ts";
 export { GenerationConfig } from "./engine/generation_config.ts";
 export type { GenerationOptions } from "./engine/generation_options.ts";
 export type { Detokenizer, SampledToken } from "./engine/host.ts";

@@ -62,7 +62,11 @@ export class BitsAndBytesConfig {
   /** See {@link BitsAndBytesOptions.llmInt8SkipModules}. */
   readonly llmInt8SkipModules: readonly string[] | null;
 
-  /** @throws {TypeError} when an option is unknown or of the wrong type; the message names it. */
+  /**
+   * Checks values and fills in the defaults.
+   *
+   * @throws {TypeError} when an option is unknown or of the wrong type; the message names it.
+   */
   constructor(options: BitsAndBytesOptions = {}) {
     for (const [name, value] of Object.entries(options)) {
       if (!Object.hasOwn(types, name)) throw new TypeError(`Unknown option ${name} of BitsAndBytesConfig, choose from ${Object.keys(types).join(", ")}`);
