@@ -16,7 +16,7 @@ export interface Gpu {
   readonly bindingBytes: number;
   /** Subgroup operations; hidden from `adapter.features` by Deno, granted all the same. */
   readonly subgroups: boolean;
-  /** Storage that other workgroups of the same dispatch see; what a grid-wide barrier needs. */
+  /** Storage that other workgroups of the same dispatch see; what the persistent walk needs. */
   readonly coherent: boolean;
   readonly timestamps: boolean;
   /** Lanes of a subgroup, 0 when it varies or is not known. */

@@ -38,7 +38,7 @@ fn attend_L(cache_at: u32, window: u32) {
   let turns = select(0u, (end - start + step - 1u - min(2u * part, end - start)) / step, end > start);
   for (var t = 0u; t < turns; t++) {
     let valid = p < end;
-    if (p == position && p < end) { // this token's own, which is not in the cache for sure
+    if (valid && p == position) { // this token's own, which is not in the cache for sure
       k = cached(eight(together, unit));
       v = cached(eight(together + 1u, unit));
     }

@@ -51,7 +51,7 @@ fn attend_L(cache_at: u32, window: u32) {
   let turns = (end - start + 31u) / 32u;
   for (var t = 0u; t < turns; t++) {
     let valid = p < end;
-    if (p == position && p < end) {
+    if (valid && p == position) { // this token's own, which is not in the cache for sure
       k = cached(eight(4u, unit));
       v = cached(eight(5u, unit));
     }
