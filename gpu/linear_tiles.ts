@@ -19,6 +19,8 @@ export interface Tile {
   readonly rows: number;
   readonly columns: number;
   readonly stepCols: number;
+  /** Workgroups of a multiprocessor that take no longer together than one alone, because each mostly waits for memory. */
+  readonly together: number;
   /** What a workgroup costs beside its steps, what adding planes costs, and for how many results of a plane it costs a step more. */
   readonly beginning: number;
   readonly sum: number;
@@ -39,21 +41,21 @@ export const fewRows = { int8: 4, float: 2 };
 
 const someRows = 96, mostSplits = 16;
 const lanes = (groupRows: number, groups: number) => ({ group_rows: groupRows, row_groups: groups, threads: 128 * groups, results: 32 * groupRows * groups });
-const int8Lanes = { name: "_32", parts: ["tile_result", "gated_none"], columns: 64, stepCols: 256, beginning: 1.5, sum: 3, planeResults: 500_000 };
-const wide = { name: "", rows: 128, columns: 128, above: someRows, upTo: Infinity, constants: {} };
-const floatLanes = { name: "_32", parts: ["tile_result"], columns: 128, stepCols: 128, beginning: 1.5, sum: 3, planeResults: 500_000 };
+const int8Lanes = { name: "_32", parts: ["tile_result", "gated_none"], columns: 64, stepCols: 256, together: 1, beginning: 1.5, sum: 3, planeResults: 500_000 };
+const wide = { name: "", together: 1, rows: 128, columns: 128, above: someRows, upTo: Infinity, constants: {} };
+const floatLanes = { name: "_32", parts: ["tile_result"], columns: 128, stepCols: 128, beginning: 1, sum: 3, planeResults: 250_000 };
 
 /** Tiles of int8 and of float activations, by rows of the batch. */
 const tiles: Readonly<Record<"int8" | "float", readonly Tile[]>> = {
   int8: [
-    { ...int8Lanes, constants: lanes(8, 1), rows: 8, above: fewRows.int8, upTo: 8 },
+    { ...int8Lanes, together: 3, constants: lanes(8, 1), rows: 8, above: fewRows.int8, upTo: 8 },
     { ...int8Lanes, constants: lanes(16, 1), rows: 16, above: 8, upTo: 16 },
     { ...int8Lanes, constants: lanes(16, 2), rows: 32, above: 16, upTo: someRows },
     { ...wide, parts: ["int8_block", "tile_result", "tile_column", "tile_store"], stepCols: 64, beginning: 4.6, sum: 1.8, planeResults: 1_000_000 },
   ],
   float: [
-    { ...floatLanes, constants: { row_groups: 1, threads: 128 }, rows: 8, above: fewRows.float, upTo: 8 },
-    { ...floatLanes, constants: { row_groups: 2, threads: 256 }, rows: 16, above: 8, upTo: someRows },
+    { ...floatLanes, together: 3, constants: { row_groups: 1, threads: 128 }, rows: 8, above: fewRows.float, upTo: 8 },
+    { ...floatLanes, together: 1.5, constants: { row_groups: 2, threads: 256 }, rows: 16, above: 8, upTo: someRows },
     { ...wide, parts: ["tile_result", "tile_column", "tile_store"], stepCols: 16, beginning: 7.7, sum: 3.7, planeResults: 500_000 },
   ],
 };
@@ -81,7 +83,7 @@ export function cut(memory: Memory, kind: "int8" | "float", outputs: number, inn
 /** Into how many parts K is cut: the number that makes the multiprocessor with most work end first, weighed against the planes that have to be added. */
 function splitsOf({ multiprocessors, scratch }: Memory, tile: Tile, workgroups: number, steps: number, results: number): number {
   const cost = (splits: number) =>
-    Math.ceil(workgroups * splits / multiprocessors) * (Math.ceil(steps / splits) + tile.beginning) +
+    Math.max(tile.together, Math.ceil(workgroups * splits / multiprocessors)) * (Math.ceil(steps / splits) + tile.beginning) +
     (splits > 1 ? tile.sum + splits * results / tile.planeResults : 0);
   let best = 1;
   for (let splits = 2; splits <= Math.min(mostSplits, steps) && splits * results * 4 <= scratch.planes.size; splits++) {
