@@ -9,10 +9,23 @@ import { oracleBackend } from "./oracle_backend.ts";
 import { randomBatch, randomConfig, randomWeights } from "./random_model.ts";
 import { int8ActivationsTolerance } from "./tolerances.ts";
 
-for (const format of ["q4_0", "q4_1", "q8_0", "q4_k", "q5_k", "q6_k"] as Format[]) {
-  gpuTest(`gpu: int8 activations stay near exact ones: ${format}`, async () => {
-    const isK = format.endsWith("_k"), sizes = isK ? { hiddenSize: 256, intermediateSize: 256 } : { hiddenSize: 128, intermediateSize: 192 };
-    const config = randomConfig({ ...sizes, numAttentionHeads: isK ? 8 : 4, headDim: 32, vocabSize: 160 }), program = smolLM3(config);
+/** Widths that are whole super-blocks of the K formats, and a K that is cut into parts. */
+const narrow = { hiddenSize: 128, intermediateSize: 192 },
+  whole = { hiddenSize: 256, intermediateSize: 256 },
+  deep = { hiddenSize: 128, intermediateSize: 2560 };
+const cases: [Format, { hiddenSize: number; intermediateSize: number }][] = [
+  ["q4_0", narrow],
+  ["q4_1", narrow],
+  ["q8_0", narrow],
+  ["q8_0", deep],
+  ["q4_k", whole],
+  ["q5_k", whole],
+  ["q6_k", whole],
+];
+
+for (const [format, sizes] of cases) {
+  gpuTest(`gpu: int8 activations stay near exact ones: ${format}, ${sizes.intermediateSize} wide`, async () => {
+    const config = randomConfig({ ...sizes, numAttentionHeads: sizes.hiddenSize / 32, headDim: 32, vocabSize: 160 }), program = smolLM3(config);
     const weights = randomWeights(program, () => format), plain = new Map<string, Uint8Array>();
     for (const weight of program.weights) {
       let at = 0;
