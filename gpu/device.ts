@@ -35,6 +35,8 @@ export interface GpuOptions {
   readonly without?: readonly string[];
   /** Cut weights at so many bytes, fewer than the device would bind. */
   readonly bindingBytes?: number;
+  /** Limits to ask for in place of larger ones of the adapter. */
+  readonly limits?: Partial<Record<(typeof wantedLimits)[number], number>>;
 }
 
 const wanted = ["subgroups", "wgpu-memory-decoration-coherent", "shader-f16", "timestamp-query"];
@@ -70,10 +72,10 @@ export function sharedGpu(): Promise<Gpu> {
  *
  * @throws {DeviceError} when this runtime or machine has none.
  */
-export async function requestGpu({ without = [], bindingBytes = Infinity }: GpuOptions = {}): Promise<Gpu> {
+export async function requestGpu({ without = [], bindingBytes = Infinity, limits = {} }: GpuOptions = {}): Promise<Gpu> {
   const adapter = await requestAdapter(), { info } = adapter, name = info.description || info.vendor;
   const requiredLimits: Record<string, number> = {};
-  for (const limit of wantedLimits) requiredLimits[limit] = adapter.limits[limit];
+  for (const limit of wantedLimits) requiredLimits[limit] = Math.min(adapter.limits[limit], limits[limit] ?? Infinity);
   const features = wanted.filter((feature) => !without.includes(feature));
   let device: GPUDevice | undefined, granted: string[] = [], refusal = "";
   // Deno refuses the whole request when one feature is missing and does not list them all, so ask for less until it agrees.

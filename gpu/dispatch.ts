@@ -18,6 +18,8 @@ export interface Memory {
   readonly scratch: Scratch;
   /** Multiprocessors of the device, or a guess. */
   readonly multiprocessors: number;
+  /** What a workgroup may have. */
+  readonly workgroup: { readonly bytes: number; readonly threads: number };
   buffer(buffer: Buffer): GPUBuffer;
   cache(cache: Cache): Range;
 }

@@ -19,6 +19,8 @@ export interface Tile {
   readonly rows: number;
   readonly columns: number;
   readonly stepCols: number;
+  /** Of workgroup memory. */
+  readonly workgroupBytes: number;
   /** Workgroups of a multiprocessor that take no longer together than one alone, because each mostly waits for memory. */
   readonly together: number;
   /** What a workgroup costs beside its steps, what adding planes costs, and for how many results of a plane it costs a step more. */
@@ -36,29 +38,39 @@ export interface Cut {
   readonly splits: number;
 }
 
-/** Rows up to which activations are read where they are needed (linear_*_rows.wgsl) rather than staged for all lanes. */
-export const fewRows = { int8: 4, float: 2 };
+/** Rows up to which activations are read where they are needed (linear_*_rows.wgsl) rather than staged for all lanes, and threads of those kernels. */
+const fewRows = { int8: 4, float: 2 }, fewRowsThreads = 512;
 
 const someRows = 96, mostSplits = 16;
-const lanes = (groupRows: number, groups: number) => ({ group_rows: groupRows, row_groups: groups, threads: 128 * groups, results: 32 * groupRows * groups });
+const int8Rows = (groupRows: number, groups: number) => ({
+  rows: groupRows * groups,
+  constants: { group_rows: groupRows, row_groups: groups, threads: 128 * groups, results: 32 * groupRows * groups },
+  workgroupBytes: groups * (4352 + 1024 + 256 * groupRows) + 4608,
+});
+const floatRows = (groups: number) => ({ rows: 8 * groups, constants: { row_groups: groups, threads: 128 * groups }, workgroupBytes: groups * 4608 });
 const int8Lanes = { name: "_32", parts: ["tile_result", "gated_none"], columns: 64, stepCols: 256, together: 1, beginning: 1.5, sum: 3, planeResults: 500_000 };
-const wide = { name: "", together: 1, rows: 128, columns: 128, above: someRows, upTo: Infinity, constants: {} };
+const wide = { name: "", together: 1, rows: 128, columns: 128, above: someRows, upTo: Infinity, constants: {}, workgroupBytes: 40_960 };
 const floatLanes = { name: "_32", parts: ["tile_result"], columns: 128, stepCols: 128, beginning: 1, sum: 3, planeResults: 250_000 };
 
 /** Tiles of int8 and of float activations, by rows of the batch. */
 const tiles: Readonly<Record<"int8" | "float", readonly Tile[]>> = {
   int8: [
-    { ...int8Lanes, together: 3, constants: lanes(8, 1), rows: 8, above: fewRows.int8, upTo: 8 },
-    { ...int8Lanes, constants: lanes(16, 1), rows: 16, above: 8, upTo: 16 },
-    { ...int8Lanes, constants: lanes(16, 2), rows: 32, above: 16, upTo: someRows },
+    { ...int8Lanes, together: 3, ...int8Rows(8, 1), above: fewRows.int8, upTo: 8 },
+    { ...int8Lanes, ...int8Rows(16, 1), above: 8, upTo: 16 },
+    { ...int8Lanes, ...int8Rows(16, 2), above: 16, upTo: someRows },
     { ...wide, parts: ["int8_block", "tile_result", "tile_column", "tile_store"], stepCols: 64, beginning: 4.6, sum: 1.8, planeResults: 1_000_000 },
   ],
   float: [
-    { ...floatLanes, together: 3, constants: { row_groups: 1, threads: 128 }, rows: 8, above: fewRows.float, upTo: 8 },
-    { ...floatLanes, together: 1.5, constants: { row_groups: 2, threads: 256 }, rows: 16, above: 8, upTo: someRows },
+    { ...floatLanes, together: 3, ...floatRows(1), above: fewRows.float, upTo: 8 },
+    { ...floatLanes, together: 1.5, ...floatRows(2), above: 8, upTo: someRows },
     { ...wide, parts: ["tile_result", "tile_column", "tile_store"], stepCols: 16, beginning: 7.7, sum: 3.7, planeResults: 500_000 },
   ],
 };
+
+/** Rows up to which activations are read where they are needed (linear_*_rows.wgsl) rather than staged for all lanes. */
+export function fewRowsOf({ workgroup }: Memory, kind: "int8" | "float"): number {
+  return workgroup.threads < fewRowsThreads ? 0 : fewRows[kind];
+}
 
 /**
  * How a matrix of `outputs` rows of `inner` values is multiplied with up to `mostRows` rows.
@@ -66,7 +78,8 @@ const tiles: Readonly<Record<"int8" | "float", readonly Tile[]>> = {
  * @param kind Of the activations.
  */
 export function cut(memory: Memory, kind: "int8" | "float", outputs: number, inner: number, mostRows: number): Cut[] {
-  return tiles[kind].flatMap((tile) => {
+  const fitting = tiles[kind].filter(({ workgroupBytes }) => workgroupBytes <= memory.workgroup.bytes), few = fewRowsOf(memory, kind);
+  return fitting.map((tile, i) => ({ ...tile, above: i === 0 ? few : tile.above, upTo: i === fitting.length - 1 ? Infinity : tile.upTo })).flatMap((tile) => {
     const cuts: Cut[] = [], columns = Math.ceil(outputs / tile.columns);
     // Each number of tiles gets the split that suits it; once they are many they stay whole.
     for (let count = Math.ceil((tile.above + 1) / tile.rows); (count - 1) * tile.rows < Math.min(tile.upTo, mostRows); count++) {

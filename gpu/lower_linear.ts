@@ -8,7 +8,7 @@ import type { Buffer, RowKind, Weight } from "../engine/program.ts";
 import type { Range } from "./arena.ts";
 import { type Cost, type Dispatch, dispatch, type Grid, type Lowered, rowsOf } from "./dispatch.ts";
 import { int8Bytes, int8Parts, isInt8, isPlain, type Span, spans } from "./linear_spans.ts";
-import { fewRows } from "./linear_tiles.ts";
+import { fewRowsOf } from "./linear_tiles.ts";
 import { addAndNormalise, cutsOf, int8Image, quantizesProducts } from "./lower_norm.ts";
 import { type MatrixFields, matrixOf } from "./matrix.ts";
 import { type GpuFormat, layouts } from "./weights.ts";
@@ -93,7 +93,7 @@ function tuned(at: Lowered, linear: Linear, span: Span): Dispatch[] {
     });
   };
   const outputs = linear.gated ?? span.rows, groups = Math.ceil(outputs / (span.half ? 16 : 32)), made: Dispatch[] = [];
-  for (let few = 1; few <= fewRows[kind]; few *= 2) {
+  for (let few = 1; few <= fewRowsOf(at.memory, kind); few *= 2) {
     made.push(
       make("_rows", ["rows_store", "gated_none"], { few, partial_size: 512 * few }, 1, (rows) => rows > few / 2 && rows <= few ? [groups, 1, 1] : undefined),
     );

@@ -7,7 +7,7 @@ import type { Buffer, RowKind, Step, Weight } from "../engine/program.ts";
 import type { Counts } from "./batch_inputs.ts";
 import { type Dispatch, dispatch, type Grid, type Lowered, rowsOf, type Work } from "./dispatch.ts";
 import { int8Bytes, isGated, isInt8, isPlain, type Span, spans } from "./linear_spans.ts";
-import { type Cut, cut, fewRows } from "./linear_tiles.ts";
+import { type Cut, cut, fewRowsOf } from "./linear_tiles.ts";
 import { matrixOf } from "./matrix.ts";
 
 /** Values of a workgroup of `quantize_rows.wgsl`. */
@@ -55,7 +55,7 @@ function quantizedBefore(at: Lowered): (rows: number) => boolean {
   if (!before || !quantizesProducts(at, before, at.step)) return () => false;
   const [x, , weight, bias] = before.binds as [Buffer, Weight, Weight, Weight | null], [span] = spans(at.memory, weight, bias !== null);
   const cuts = cutsOf(at, span, x.rows).filter(({ splits, tile }) => splits === 1 && tile.parts.includes("gated_none"));
-  return (rows) => rows <= fewRows.int8 || isWithin(cuts, rows);
+  return (rows) => rows <= fewRowsOf(at.memory, "int8") || isWithin(cuts, rows);
 }
 
 /** The norm of a step, in the forms that its weight's kernels read, for batches whose rows the step before it has not normalised yet. */

@@ -41,6 +41,12 @@ export class ProgramMemory implements Memory {
     this.#places = new Map(program.caches.map((cache) => [cache, this.#caches.plan(cacheBytes(cache, options))]));
   }
 
+  /** What a workgroup may have. */
+  get workgroup(): { bytes: number; threads: number } {
+    const { maxComputeWorkgroupStorageSize: bytes, maxComputeInvocationsPerWorkgroup, maxComputeWorkgroupSizeX } = this.#gpu.limits;
+    return { bytes, threads: Math.min(maxComputeInvocationsPerWorkgroup, maxComputeWorkgroupSizeX) };
+  }
+
   /** Multiprocessors of the device, for how finely work is cut; a guess where they are not known. */
   get multiprocessors(): number {
     return this.#gpu.workgroups || 64;

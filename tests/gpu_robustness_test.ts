@@ -71,6 +71,25 @@ for (const { name, format, bindingBytes, config: overrides } of spans) {
   });
 }
 
+for (const activations of ["float32", "int8"] as const) {
+  gpuTest(`gpu: workgroups of 256 threads and 32 KiB are enough: ${activations}`, async () => {
+    const limits = { maxComputeInvocationsPerWorkgroup: 256, maxComputeWorkgroupSizeX: 256, maxComputeWorkgroupStorageSize: 32_768 };
+    const backend = await createGpuBackend({ limits }), config = randomConfig({ hiddenSize: 64, intermediateSize: 64 }), program = smolLM3(config);
+    const { formats, bytes } = randomWeights(program, () => "q4_0"), sizes = { maxRows: 160, maxOutputs: 160, blocks: 16, maxContext: 256, activations };
+    const executable = await backend.compile(program, optionsOf(formats, sizes));
+    for (const [tensor, data] of bytes) executable.writeRows(tensor, 0, data);
+    await executable.finishWeights();
+    // What a row gives must not depend on the kernel that many rows choose.
+    const many = (await executable.execute(randomBatch(config, [{ past: 0, fresh: 130 }], { blockSize: 16, blocks: 16 }))).slice(0, 20 * config.vocabSize);
+    const some = (await executable.execute(randomBatch(config, [{ past: 0, fresh: 20 }], { blockSize: 16, blocks: 16 }))).slice();
+    const one = (await executable.execute(randomBatch(config, [{ past: 0, fresh: 1 }], { blockSize: 16, blocks: 16 }))).slice();
+    assertAlike([...some], [...many]);
+    assertAlike([...one], [...many.subarray(0, config.vocabSize)]);
+    executable.close();
+    backend.gpu.device.destroy();
+  });
+}
+
 gpuTest("gpu: without subgroups, coherent storage, f16 and timestamps the plain path is taken", async () => {
   const backend = await createGpuBackend({ without: ["subgroups", "wgpu-memory-decoration-coherent", "shader-f16", "timestamp-query"] });
   const { subgroups, coherent, timestamps, device } = backend.gpu, config = randomConfig({ numHiddenLayers: 1 });
