@@ -5,7 +5,6 @@
  */
 import type { CompileOptions } from "../engine/backend.ts";
 import { activations, type Buffer, type Cache, type Program, type Step, type Weight } from "../engine/program.ts";
-import type { Range } from "./arena.ts";
 import type { Gpu } from "./device.ts";
 import type { Memory } from "./lower.ts";
 import { type Kind, type Source, stampedSource } from "./persistent_source.ts";
@@ -22,8 +21,6 @@ export const walkFormats: Partial<Record<GpuFormat, { readonly activations: "int
   q6_k: { activations: "int8", parts: ["persistent_ahead_2", "persistent_q6_k"] },
   f16: { activations: "wide", parts: ["persistent_ahead_1", "persistent_f16"] },
   bf16: { activations: "wide", parts: ["persistent_ahead_1", "persistent_bf16"] },
-  nf4_bf16: { activations: "wide", parts: ["persistent_ahead_2", "persistent_four_bit"] },
-  fp4_bf16: { activations: "wide", parts: ["persistent_ahead_2", "persistent_four_bit"] },
 };
 
 /** Steps of a layer in the order in which the model emits them. */
@@ -184,7 +181,7 @@ export function planWalk(gpu: Gpu, program: Program, options: CompileOptions, me
 
 /** Whether the rows of `b` go on where those of `a` end. */
 function follows(a: PlacedPart, b: PlacedPart): boolean {
-  const [from, to] = [a.chunks[0], b.chunks[0]], adjoins = (x: Range, y: Range) => x.buffer === y.buffer && x.offset + x.size === y.offset;
-  return a.format === b.format && a.rows % 32 === 0 && adjoins(from.data(), to.data()) &&
-    (layouts[a.format].scaleBytes === 0 || adjoins(from.scales(), to.scales()));
+  const { units, scaleBytes } = layouts[a.format], [from, to] = [a.chunks[0], b.chunks[0]], blocks = a.rows * a.blocks;
+  return a.format === b.format && from.data().buffer === to.data().buffer && to.data().offset - from.data().offset === blocks * units * 16 &&
+    (scaleBytes === 0 || to.scales().offset - from.scales().offset === blocks / 2 * scaleBytes);
 }

@@ -57,7 +57,6 @@ const fitting: Record<string, Case> = {
   "bf16, an untied head": { format: () => "bf16", config: { tieWordEmbeddings: false } },
   "f16": { format: () => "f16" },
   "q5_k": { format: () => "q5_k" },
-  "nf4 and fp4 with a table in bf16": { format: (tensor) => tensor.includes("embed") ? "bf16" : tensor.includes("down") ? "fp4_bf16" : "nf4_bf16" },
   "q4_0 with a table in q6_k": { format: (tensor) => tensor.includes("embed") ? "q6_k" : "q4_0" },
   "q4_k with a table, v and down in q6_k, a bf16 cache": { format: (tensor) => isMore(tensor) ? "q6_k" : "q4_k", cacheType: "bf16" },
 };
