@@ -111,7 +111,7 @@ activations ${inMiB(others)}): ${error.message.trim()}`,
     const program = this.#program, options = this.#options;
     const buffers = program.buffers.reduce((sum, buffer) => sum + rowsOf(buffer.rows, options) * buffer.cols * 4, 0);
     const others = buffers + Scratch.bytes(program, options) + BatchInputs.bytes(program, options) + readbackBytes(program, options) +
-      TokenSampler.bytes(program.logits.cols, options.maxOutputs, mostSteps) + PersistentDecode.bytes(this.#gpu, program, options);
+      TokenSampler.bytes(options.maxOutputs, mostSteps) + PersistentDecode.bytes(this.#gpu, program, options);
     return { weights: this.weights.bytes, caches: this.#caches.bytes, others };
   }
 

@@ -57,7 +57,7 @@ export class TokenSampler {
   #step: readonly Dispatched[] = [];
 
   /** Bytes of device memory; penalties take more. */
-  static bytes(_vocabSize: number, maxOutputs: number, maxSteps: number): number {
+  static bytes(maxOutputs: number, maxSteps: number): number {
     return maxOutputs * 4 * (rowWords + 3 + mostThreads + maxSteps + 2 * buckets) + 8 * buckets;
   }
 
