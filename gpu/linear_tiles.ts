@@ -50,19 +50,34 @@ const int8Rows = (groupRows: number, groups: number) => ({
 const floatRows = (groups: number) => ({ rows: 8 * groups, constants: { row_groups: groups, threads: 128 * groups }, workgroupBytes: groups * 4608 });
 const int8Lanes = { name: "_32", parts: ["tile_result", "gated_none"], columns: 64, stepCols: 256, together: 1, beginning: 1.5, sum: 3, planeResults: 500_000 };
 const wide = { name: "", together: 1, rows: 128, columns: 128, above: someRows, upTo: Infinity, constants: {}, workgroupBytes: 40_960 };
-const floatLanes = { name: "_32", parts: ["tile_result"], columns: 128, stepCols: 128, beginning: 1, sum: 3, planeResults: 250_000 };
+const floatLanes = { name: "_16", parts: ["tile_result"], columns: 128, stepCols: 128, beginning: 1, sum: 3, planeResults: 250_000 };
 
 /** Tiles of int8 and of float activations, by rows of the batch. */
 const tiles: Readonly<Record<"int8" | "float", readonly Tile[]>> = {
   int8: [
-    { ...int8Lanes, together: 3, ...int8Rows(8, 1), above: fewRows.int8, upTo: 8 },
+    { ...int8Lanes, together: 2, ...int8Rows(8, 1), above: fewRows.int8, upTo: 8 },
     { ...int8Lanes, ...int8Rows(16, 1), above: 8, upTo: 16 },
     { ...int8Lanes, ...int8Rows(16, 2), above: 16, upTo: someRows },
     { ...wide, parts: ["int8_block", "tile_result", "tile_column", "tile_store"], stepCols: 64, beginning: 4.6, sum: 1.8, planeResults: 1_000_000 },
   ],
   float: [
-    { ...floatLanes, together: 3, ...floatRows(1), above: fewRows.float, upTo: 8 },
-    { ...floatLanes, together: 1.5, ...floatRows(2), above: 8, upTo: someRows },
+    { ...floatLanes, together: 2, ...floatRows(1), above: fewRows.float, upTo: 8 },
+    { ...floatLanes, together: 1.5, ...floatRows(2), above: 8, upTo: 16 },
+    {
+      name: "_32",
+      parts: ["tile_result", "tile_column", "tile32_store"],
+      constants: {},
+      rows: 32,
+      columns: 128,
+      stepCols: 16,
+      above: 16,
+      upTo: someRows,
+      workgroupBytes: 10_240,
+      together: 4,
+      beginning: 2,
+      sum: 12,
+      planeResults: 160_000,
+    },
     { ...wide, parts: ["tile_result", "tile_column", "tile_store"], stepCols: 16, beginning: 7.7, sum: 3.7, planeResults: 500_000 },
   ],
 };
