@@ -19,20 +19,23 @@ import { random, randomConfig, randomWeight } from "./random_model.ts";
 import { deepTolerance } from "./tolerances.ts";
 
 const layers = 36, vocabSize = 512, blockSize = 16, blocks = 5;
-const config = randomConfig({
-  ...{
-    numHiddenLayers: layers,
-    hiddenSize: 256,
-    intermediateSize: 384,
-    numAttentionHeads: 4,
-    numKeyValueHeads: 2,
-    headDim: 128,
-    vocabSize,
-    tieWordEmbeddings: false,
-  },
-  noRopeLayers: Array.from({ length: layers }, (_, i) => (i + 1) % 4 === 0 ? 0 : 1),
-});
-const rope = new RopeTable(config), next = random(3), prompt = Array.from({ length: 21 }, () => Math.floor(next() * vocabSize));
+/** @param window Of every other layer, in tokens; 0: none. */
+const narrow = (numAttentionHeads: number, numKeyValueHeads: number, window: number) =>
+  randomConfig({
+    ...{
+      numHiddenLayers: layers,
+      hiddenSize: 256,
+      intermediateSize: 384,
+      numAttentionHeads,
+      numKeyValueHeads,
+      headDim: 128,
+      vocabSize,
+      tieWordEmbeddings: false,
+    },
+    noRopeLayers: Array.from({ length: layers }, (_, i) => (i + 1) % 4 === 0 ? 0 : 1),
+    slidingWindows: Array.from({ length: layers }, (_, i) => i % 2 === 0 ? window : 0),
+  });
+const rope = new RopeTable(narrow(1, 1, 0)), next = random(3), prompt = Array.from({ length: 21 }, () => Math.floor(next() * vocabSize));
 /** Values of the random stretch that matrices are cut from. */
 const poolValues = 1 << 18;
 const greedy = { temperature: 0, topK: 0, topP: 1, minP: 0, seed: 0n, position: 0 };
@@ -46,7 +49,7 @@ function randomBlocks(format: Format, size: number): Uint8Array {
 }
 
 function rotations(first: number, count: number): Float32Array {
-  const rows = new Float32Array(count * config.headDim);
+  const rows = new Float32Array(count * rope.headDim);
   for (let i = 0; i < count; i++) rope.fill(rows, i, first + i, first + count);
   return rows;
 }
@@ -74,9 +77,15 @@ function distance(got: Float32Array, want: Float32Array): number {
 
 const argmax = (logits: Float32Array) => logits.reduce((best, value, i) => value > logits[best] ? i : best, 0);
 
-for (const [format, activations] of [["q4_0", "int8"], ["q8_0", "int8"], ["bf16", "float32"]] as [Format, CompileOptions["activations"]][]) {
-  gpuTest(`gpu: tokens of a 36-layer model in ${format}, drawn one by one and eight at a time`, async () => {
-    const program = smolLM3(config),
+// Each format with heads of its own: all ways in which the walk gives query heads to workgroups are taken.
+const cases: [Format, CompileOptions["activations"], heads: number, kvHeads: number, window: number][] = [
+  ["q4_0", "int8", 4, 2, 0],
+  ["q8_0", "int8", 8, 1, 0],
+  ["bf16", "float32", 2, 2, 16],
+];
+for (const [format, activations, heads, kvHeads, window] of cases) {
+  gpuTest(`gpu: tokens of a 36-layer model in ${format} with ${heads} heads of ${kvHeads}, drawn one by one and eight at a time`, async () => {
+    const program = smolLM3(narrow(heads, kvHeads, window)),
       tensors = programTensors(program),
       formats = new Map<string, Format>(tensors.map(({ name, isVector }) => [name, isVector ? "f32" : format]));
     const options: CompileOptions = {
