@@ -9,17 +9,15 @@ import { AutoModelForCausalLM } from "../api/causal_lm.ts";
 import { loadModel } from "../api/load_model.ts";
 import { BenchRunner } from "../cli/bench_runs.ts";
 
-const never = new AbortController().signal;
-
 for (const threads of [1, Math.min(2, navigator.hardwareConcurrency)]) {
   for (const [name, options] of [["bf16", {}], ["q8_0", { quantization: "q8_0" }], ["q4_0", { quantization: "q4_0" }]] as const) {
-    const runner = new BenchRunner(await loadModel("embedded", { ...options, threads, maxNumSeqs: 1 }));
+    const loaded = await loadModel("embedded", { ...options, threads, maxNumSeqs: 1 }), runner = new BenchRunner(loaded), { executable } = loaded;
     const group = `${name}, ${threads} thread${threads > 1 ? "s" : ""}`;
     Deno.bench({ name: `prompt of 256 tokens, ${group}`, group: "prefill", n: 10, warmup: 2 }, async () => {
-      await runner.run(0, 256, 256, never);
+      await executable.execute(runner.batch(0, 256));
     });
     Deno.bench({ name: `one token after 256, ${group}`, group: "decode", n: 100, warmup: 10 }, async () => {
-      await runner.run(256, 1, 1, never);
+      await executable.execute(runner.batch(256, 1));
     });
   }
 }
