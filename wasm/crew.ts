@@ -100,12 +100,16 @@ export class Crew {
   /** Runs steps of the program on the batch of so many bytes in the mailbox. */
   async run(batchBytes: number, fromStep: number, toStep: number): Promise<void> {
     this.finish();
-    const control = this.#control, done = Atomics.load(control, DONE);
+    const control = this.#control;
     for (const worker of this.#workers) worker.ref();
     try {
       this.#issue(RUN, [batchBytes, fromStep, toStep]);
-      const wait = Atomics.waitAsync(control, DONE, done);
-      if (wait.async) await Promise.race([wait.value, this.#failure]);
+      const issued = Atomics.load(control, EPOCH);
+      // Who finished the command before may have said so and be late to wake whoever waits for it: being woken is no proof.
+      for (let done = Atomics.load(control, DONE); done !== issued; done = Atomics.load(control, DONE)) {
+        const wait = Atomics.waitAsync(control, DONE, done);
+        if (wait.async) await Promise.race([wait.value, this.#failure]);
+      }
       // The failure's message may still be on its way.
       if (Atomics.load(control, FAILED) !== 0) await this.#failure;
       this.check();

@@ -92,7 +92,10 @@ function serve(start: WorkerStart): void {
   };
   for (let epoch = 0;;) {
     Atomics.wait(control, EPOCH, epoch);
-    epoch = Atomics.load(control, EPOCH);
+    const latest = Atomics.load(control, EPOCH);
+    // The main thread may be late to wake those who wait for a command that this worker has found, and done, by itself.
+    if (latest === epoch) continue;
+    epoch = latest;
     try {
       switch (epoch & 7) {
         case STOP:
