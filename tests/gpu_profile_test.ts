@@ -86,7 +86,7 @@ gpuTest("gpu: no profile without timestamps", async () => {
   executable.close();
 });
 
-gpuTest("bench on a GPU says where the time goes", async () => {
+gpuTest("bench on a gpu says where the time goes", async () => {
   const bench = async (...more: string[]) => {
     const args = [
       "run",

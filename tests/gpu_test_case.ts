@@ -10,7 +10,8 @@ const isSoftware = /llvmpipe|lavapipe|swiftshader/i.test(adapter?.info.descripti
 /** Whether this machine has an adapter that is to be tested: a software one takes minutes, so CI does that. */
 export const hasAdapter = adapter != null && (!isSoftware || Deno.env.get("SMOLDER_CI") === "1");
 
-/** A test that needs an adapter. */
+/** A test that needs an adapter. `deno task test:gpu` finds it by its name. */
 export function gpuTest(name: string, fn: (t: Deno.TestContext) => void | Promise<void>): void {
+  if (!name.includes("gpu")) throw new TypeError(`Cannot find the test "${name}": its name must have gpu in it`);
   Deno.test({ name: hasAdapter ? name : `${name} (skipped: no WebGPU adapter but perhaps a software one, which SMOLDER_CI=1 tests)`, ignore: !hasAdapter, fn });
 }

@@ -74,7 +74,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
 }`;
 
 for (const [format, { activations, parts }] of Object.entries(walkFormats)) {
-  gpuTest(`persistent walk: rows and products of ${format}`, async () => {
+  gpuTest(`gpu walk: rows and products of ${format}`, async () => {
     const { device, pipelines } = gpu!, made = randomWeights(program, () => format as GpuFormat), groups = vocab / 32;
     const options: CompileOptions = {
       ...{ maxRows: 16, maxOutputs: 1, maxSequences: 1, maxContext: 32, blockSize: 16, blocks: 2, cacheType: "f16" },

@@ -61,7 +61,7 @@ const fitting: Record<string, Case> = {
   "q4_k with a table, v and down in q6_k, a bf16 cache": { format: (tensor) => isMore(tensor) ? "q6_k" : "q4_k", cacheType: "bf16" },
 };
 for (const [name, fits] of Object.entries(fitting)) {
-  gpuTest(`persistent walk: compiles for ${name}, near and far`, async () => {
+  gpuTest(`gpu walk: compiles for ${name}, near and far`, async () => {
     const executable = await compile(fits);
     for (const past of [8, 8000]) {
       assertEquals([executable.whyNotPersistent, typeof await executable.prepareWalk(oneToken(past), new Float32Array())], [undefined, "function"]);
@@ -84,7 +84,7 @@ const refused: Record<string, Case> = {
   "gate and up of layer 1 differ": { format: (tensor) => /layers\.1.*gate/.test(tensor) ? "q6_k" : "q4_k" },
 };
 for (const [reason, misfit] of Object.entries(refused)) {
-  gpuTest(`persistent walk: does without where ${reason}`, async () => {
+  gpuTest(`gpu walk: does without where ${reason}`, async () => {
     const executable = await compile(misfit);
     assertEquals(executable.whyNotPersistent, reason);
     executable.close();

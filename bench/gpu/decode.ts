@@ -12,9 +12,9 @@ import type { Batch } from "../../engine/batch.ts";
 import type { Format } from "../../engine/formats.ts";
 import { smolLM3 } from "../../engine/smollm3.ts";
 import { requestGpu } from "../../gpu/device.ts";
-import { GpuExecutable } from "../../gpu/executable.ts";
+import type { GpuExecutable } from "../../gpu/executable.ts";
 import { random } from "../../tests/random_model.ts";
-import { Batches, formatsOf, fullShape, writeRandom } from "./model.ts";
+import { Batches, compileRandom, fullShape } from "./model.ts";
 
 const { values: args } = parseArgs({
   options: {
@@ -77,25 +77,17 @@ console.log(gpu.name, { subgroups: gpu.subgroups, coherent: gpu.coherent, subgro
 for (const format of args.format.split(",") as Format[]) {
   for (const context of args.context.split(",").map(Number)) {
     const blocks = most * Math.ceil((Math.max(context, ...args.prefill.split(",").map(Number)) + tokens + 64) / blockSize);
-    const started = performance.now();
-    const executable = await GpuExecutable.compile(gpu, program, {
+    const { executable, bytes, compileMs, loadMs } = await compileRandom(gpu, program, format, {
       maxRows: Math.max(512, ...args.prefill.split(",").map(Number)),
       maxOutputs: Math.max(4, most),
       maxSequences: Math.max(2, most),
-      maxContext: blocks * blockSize,
       blockSize,
       blocks,
-      cacheType: "f16",
-      activations: "int8",
-      formats: formatsOf(program, format),
-      threads: 1,
     });
-    const compiled = performance.now(), bytes = writeRandom(program, executable.writeRows.bind(executable), format);
-    await executable.finishWeights();
     console.log(
-      `${format} ${(bytes / 1e9).toFixed(2)} GB: compiled in ${(compiled - started).toFixed(0)} ms, loaded in ${
-        (performance.now() - compiled).toFixed(0)
-      } ms; ${executable.whyNotPersistent ?? "persistent"}`,
+      `${format} ${(bytes / 1e9).toFixed(2)} GB: compiled in ${compileMs.toFixed(0)} ms, loaded in ${loadMs.toFixed(0)} ms; ${
+        executable.whyNotPersistent ?? "persistent"
+      }`,
     );
     const table = Uint32Array.from({ length: blocks }, (_, i) => (i * 7 + 3) % blocks).filter((_, i, all) => all.indexOf(all[i]) === i);
     const blockTable = table.length === blocks ? table : Uint32Array.from({ length: blocks }, (_, i) => blocks - 1 - i);

@@ -3,11 +3,14 @@
  *
  * @module
  */
+import type { CompileOptions } from "../../engine/backend.ts";
 import type { Batch } from "../../engine/batch.ts";
 import type { SmolLM3Config } from "../../engine/config.ts";
 import { type Format, rowBytes, storageTypes } from "../../engine/formats.ts";
 import type { Program, Weight } from "../../engine/program.ts";
 import { RopeTable } from "../../engine/rope.ts";
+import type { Gpu } from "../../gpu/device.ts";
+import { GpuExecutable } from "../../gpu/executable.ts";
 import { random, randomConfig, randomWeight } from "../../tests/random_model.ts";
 
 /** SmolLM3-3B; fewer layers or words make a smaller model of the same kernels. */
@@ -65,6 +68,23 @@ export function writeRandom(
     }
   }
   return bytes;
+}
+
+/** The program on a GPU with random weights: KV cache in f16, int8 activations, one sequence may take all blocks. */
+export async function compileRandom(
+  gpu: Gpu,
+  program: Program,
+  format: Format,
+  sizes: Pick<CompileOptions, "maxRows" | "maxOutputs" | "maxSequences" | "blockSize" | "blocks">,
+): Promise<{ executable: GpuExecutable; bytes: number; compileMs: number; loadMs: number }> {
+  const startMs = performance.now();
+  const executable = await GpuExecutable.compile(gpu, program, {
+    ...sizes,
+    ...{ maxContext: sizes.blocks * sizes.blockSize, cacheType: "f16", activations: "int8", formats: formatsOf(program, format), threads: 1 },
+  });
+  const compiledMs = performance.now(), bytes = writeRandom(program, executable.writeRows.bind(executable), format);
+  await executable.finishWeights();
+  return { executable, bytes, compileMs: compiledMs - startMs, loadMs: performance.now() - compiledMs };
 }
 
 /** Four bits go from -8 to 7: with every other block's scale below 0 the mean is 0, and no token wins over all others. The scale comes first. */

@@ -10,9 +10,8 @@ import { describeProfile } from "../../cli/bench_profile.ts";
 import type { Format } from "../../engine/formats.ts";
 import { smolLM3 } from "../../engine/smollm3.ts";
 import { requestGpu } from "../../gpu/device.ts";
-import { GpuExecutable } from "../../gpu/executable.ts";
 import { measureBandwidth, type Profile, profileBatch, profileWalk } from "../../gpu/profile.ts";
-import { Batches, formatsOf, fullShape, writeRandom } from "./model.ts";
+import { Batches, compileRandom, fullShape } from "./model.ts";
 
 const { values: args } = parseArgs({
   options: {
@@ -40,20 +39,13 @@ for (const format of args.format.split(",") as Format[]) {
     ...rows.map((count) => count * Math.ceil((Math.max(...contexts) + 64) / blockSize)),
     ...prefills.map((count) => Math.ceil((Math.max(...pasts) + count) / blockSize)),
   );
-  const executable = await GpuExecutable.compile(gpu, program, {
+  const { executable } = await compileRandom(gpu, program, format, {
     maxRows: Math.max(512, ...prefills, ...rows),
     maxOutputs: Math.max(4, ...rows),
     maxSequences: Math.max(2, ...rows),
-    maxContext: blocks * blockSize,
     blockSize,
     blocks,
-    cacheType: "f16",
-    activations: "int8",
-    formats: formatsOf(program, format),
-    threads: 1,
   });
-  writeRandom(program, executable.writeRows.bind(executable), format);
-  await executable.finishWeights();
   const show = (title: string, nTokens: number, nPast: number, profile: Profile) =>
     console.log(describeProfile(`${format}, ${title}`, { bytesPerSecond, steps: [{ nTokens, nPast, ...profile }] }));
   const blockTable = Uint32Array.from({ length: blocks }, (_, i) => i);
