@@ -169,16 +169,18 @@ async function prepare(model: GenerationModel, options: GenerateOptions): Promis
   const rows = inputs.flatMap((row, b) => {
     const promptTokenIds = row.filter((_, column) => masks[b][column] !== 0);
     if (promptTokenIds.length === 0) throw new RangeError(`Row ${b} of attentionMask leaves no token of the prompt`);
+    const padding = masks[b].findIndex((isShown) => isShown !== 0);
     return Array.from({ length: config.numReturnSequences }, (_, copy): Row => {
       const whole = withPadding(row, promptTokenIds.length);
       const { before, repetition, after, warpers, sampler } = buildLogitsProcessors(config, {
         promptLength: length,
+        padding,
         eosTokenIds: config.eosTokenIds,
         warpAll: wantsScores(config),
       });
       const rest = [...after, ...[logitsProcessor ?? []].flat(), ...warpers];
       // A repetition penalty alone is the sampler's: where the device draws tokens, nothing comes to the host for it.
-      const isPenalized = repetition.length > 0 && before.length + rest.length === 0 && promptTokenIds.length === length;
+      const isPenalized = repetition.length > 0 && before.length + rest.length === 0 && promptTokenIds.length === length - padding;
       const processors = isPenalized ? [] : [...before, ...repetition, ...rest];
       const criteria = [stoppingCriteria ?? []].flat();
       const criterion = (ends: (tokenIds: readonly number[]) => boolean) => criteria.push(ends);

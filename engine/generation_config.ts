@@ -160,6 +160,12 @@ function checkRanges(options: GivenOptions & { doSample: boolean; numReturnSeque
   if (!doSample && numReturnSequences > 1) {
     throw new RangeError(`Greedy decoding gives one sequence, but numReturnSequences is ${numReturnSequences}: set doSample`);
   }
+  for (const key of ["forcedBosTokenId", "forcedEosTokenId"] as const) {
+    const forced = [options[key] ?? []].flat();
+    if (forced.length > 0 && forced.every((id) => options.suppressTokens?.includes(id))) {
+      throw new RangeError(`Generation option ${key} forces what suppressTokens suppresses (${forced.join(", ")}): take one of them out`);
+    }
+  }
   within("repetitionPenalty", (value) => value > 0, "above 0");
   within("encoderRepetitionPenalty", (value) => value > 0, "above 0");
   within("maxTime", (value) => value > 0, "above 0");

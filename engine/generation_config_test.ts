@@ -59,6 +59,7 @@ Deno.test("mistakes name the option and the fix", () => {
     [{ sequenceBias: [[1, 2]] }, TypeError, "sequenceBias must be"],
     [{ doSample: true, temperature: 0 }, RangeError, "for greedy decoding set doSample to false"],
     [{ doSample: true, topP: 1.5 }, RangeError, "topP must be between 0 and 1"],
+    [{ forcedEosTokenId: [4, 5], suppressTokens: [5, 4] }, RangeError, "forcedEosTokenId forces what suppressTokens suppresses (4, 5)"],
     [{ repetitionPenalty: 0 }, RangeError, "repetitionPenalty must be above 0"],
     [{ numReturnSequences: 2 }, RangeError, "set doSample"],
     [{ numBeams: 4 }, TypeError, "numBeams = 4 is not supported yet"],

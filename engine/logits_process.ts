@@ -114,10 +114,11 @@ export function exponentialDecayLengthPenalty(
   eosTokenIds: readonly number[],
   promptLength: number,
 ): LogitsProcessor {
+  const distinct = new Set(eosTokenIds);
   return (tokenIds, logits) => {
     const since = tokenIds.length - promptLength - start;
     if (since <= 0) return;
-    for (const id of eosTokenIds) {
+    for (const id of distinct) {
       if (Number.isFinite(logits[id])) logits[id] += Math.abs(logits[id]) * (factor ** since - 1);
     }
   };

@@ -90,6 +90,14 @@ Deno.test("generation around the model", async (t) => {
     assertEquals(rows, [[4085, 4085, ...inputIds], [4085, 4085, ...inputIds, plain[0]]]);
   });
 
+  await t.step("a repetition penalty counts no padding in front, whoever applies it", async () => {
+    const padded = { inputIds: [[plain[0], plain[1], ...inputIds]], attentionMask: [[0, 0, ...inputIds.map(() => 1)]] };
+    for (const more of [{}, { suppressTokens: [0] }]) {
+      const options = { ...greedy, ...more, repetitionPenalty: 1.5 }, { sequences: [sequence] } = await model.generate({ ...padded, ...options });
+      assertEquals(sequence.slice(inputIds.length + 2), await answerOf(options));
+    }
+  });
+
   await t.step("the most time", async () => {
     const startMs = performance.now(), answer = await answerOf({ doSample: false, maxNewTokens: 2000, maxTime: 0.1, eosTokenId: [] });
     assert(performance.now() - startMs < 5000 && answer.length < 1900, `${answer.length} tokens`);

@@ -102,6 +102,7 @@ Deno.test("exponentialDecayLengthPenalty grows from the start on, also below zer
   assertEquals(apply(decay, [1, 1, 1, 1, 1], [4, 4, -4]), [4, 4, -4]);
   assertEquals(apply(decay, [1, 1, 1, 1, 1, 1], [4, 4, -4]), [6, 4, -2]);
   assertEquals(apply(decay, [1, 1, 1, 1, 1, 1, 1], [4, 4, -inf]), [9, 4, -inf]);
+  assertEquals(apply(process.exponentialDecayLengthPenalty([2, 1.5], [0, 0], 3), [1, 1, 1, 1, 1, 1], [4]), [6]);
 });
 
 Deno.test("removeInvalidValues and normalizeLogits", () => {
