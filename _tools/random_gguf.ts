@@ -2,16 +2,21 @@
  * Writes a GGUF file with random weights in the full shape of SmolLM3-3B (or any other), for benchmarks without a checkpoint.
  * Every matrix has one type, norms are f32 ones, the embedding is also the head; the vocabulary is valid but means nothing.
  *
- *     deno run -W _tools/random_gguf.ts FILE [--type q4_0|q8_0] [--layers 36] [--hidden 2048] [--intermediate 11008] [--heads 16] [--kv-heads 4] [--vocab 128256]
+ *     deno run -W _tools/random_gguf.ts FILE [--type q4_0|q8_0|bf16] [--layers 36] [--hidden 2048] [--intermediate 11008] [--heads 16] [--kv-heads 4] [--vocab 128256]
  *
  * @module
  */
 import { parseArgs } from "node:util";
 import { rowBytes } from "../engine/formats.ts";
 
+/** Types of matrices that can be written. */
+export const randomTypes = ["q4_0", "q8_0", "bf16"] as const;
+/** One of {@link randomTypes}. */
+export type RandomType = (typeof randomTypes)[number];
+
 /** What is written. Names are those of Transformers' SmolLM3Config. */
 export interface RandomModel {
-  readonly type: "q4_0" | "q8_0";
+  readonly type: RandomType;
   readonly numHiddenLayers: number;
   readonly hiddenSize: number;
   readonly intermediateSize: number;
@@ -32,7 +37,7 @@ export const smollm3: RandomModel = {
 };
 
 /** Ids of tensor types and of metadata types in a GGUF file. */
-const TENSOR_TYPES = { f32: 0, q4_0: 2, q8_0: 8 } as const;
+const TENSOR_TYPES = { f32: 0, q4_0: 2, q8_0: 8, bf16: 30 } as const;
 const UINT32 = 4, INT32 = 5, FLOAT32 = 6, STRING = 8, ARRAY = 9;
 const ALIGNMENT = 32;
 /** Control tokens at the end of the vocabulary, as in Llama 3. */
@@ -169,7 +174,7 @@ async function header(model: RandomModel): Promise<Uint8Array<ArrayBuffer>> {
 }
 
 /** Random blocks that every matrix is cut from; scales such that weights have a standard deviation of about 0.02, like a trained model's. */
-function randomBlocks(type: "q4_0" | "q8_0"): Uint8Array<ArrayBuffer> {
+function randomBlocks(type: RandomType): Uint8Array<ArrayBuffer> {
   const blockBytes = rowBytes(type, 32), blocks = 1 << 18;
   const words = new Uint32Array(blockBytes * blocks / 4);
   let state = 0x9e3779b9;
@@ -179,6 +184,14 @@ function randomBlocks(type: "q4_0" | "q8_0"): Uint8Array<ArrayBuffer> {
     words[i] = state ^= state << 5;
   }
   const bytes = new Uint8Array(words.buffer), view = new DataView(words.buffer);
+  if (type === "bf16") {
+    const halves = new Uint16Array(words.buffer), value = new Float32Array(1), bits = new Uint32Array(value.buffer), widest = 0.02 * Math.sqrt(3);
+    for (let i = 0; i < halves.length; i++) {
+      value[0] = (halves[i] / 0x8000 - 1) * widest;
+      halves[i] = bits[0] >>> 16;
+    }
+    return bytes;
+  }
   const scale = type === "q4_0" ? 0.02 / 4.6 : 0.02 / 74;
   const half = new DataView(new ArrayBuffer(2));
   half.setFloat16(0, scale, true);
@@ -226,9 +239,9 @@ if (import.meta.main) {
       vocab: { type: "string" },
     },
   });
-  const type = values.type ?? smollm3.type;
-  if (path === undefined || (type !== "q4_0" && type !== "q8_0")) {
-    console.error("Usage: deno run -W _tools/random_gguf.ts FILE [--type q4_0|q8_0] [--layers N] ...");
+  const type = randomTypes.find((type) => type === (values.type ?? smollm3.type));
+  if (path === undefined || type === undefined) {
+    console.error(`Usage: deno run -W _tools/random_gguf.ts FILE [--type ${randomTypes.join("|")}] [--layers N] ...`);
     Deno.exit(2);
   }
   await writeRandomGguf(path, {

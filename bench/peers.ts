@@ -1,8 +1,10 @@
 /**
- * smolder beside native llama.cpp and wllama on the CPU: same file, same token counts, runs alternating, medians, ratios.
+ * smolder beside native llama.cpp and wllama on the CPU, or beside llama.cpp on the GPU: same file, same token counts, runs alternating, medians, ratios.
  *
  *     deno run -A bench/peers.ts --model FILE.gguf [--threads 1,2] [--prompt 512] [--new 64] [--runs 5] [--peers llama.cpp,wllama] [--python python3] [--json]
- *     deno run -A bench/peers.ts --model random-3b    # writes a SmolLM3-3B-shaped q4_0 file of 1.7 GB into the temporary folder and keeps it
+ *     deno run -A bench/peers.ts --model FILE.gguf --gpu [--python CUDA/bin/python --python VULKAN/bin/python]
+ *     deno run -A bench/peers.ts --model random-3b    # writes a SmolLM3-3B-shaped q4_0 file of 1.7 GB into the temporary folder and keeps it;
+ *                                                     # random-3b-q8_0 and random-3b-bf16 likewise
  *
  * @module
  */
@@ -10,18 +12,19 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import { writeRandomGguf } from "../_tools/random_gguf.ts";
+import { randomTypes, smollm3, writeRandomGguf } from "../_tools/random_gguf.ts";
 import { type Peer, PeerProcess, type Speed } from "./peers/peer_process.ts";
 
 const { values } = parseArgs({
   options: {
     model: { type: "string" },
     threads: { type: "string", default: "1,2" },
+    gpu: { type: "boolean", default: false },
     prompt: { type: "string", default: "512" },
     new: { type: "string", default: "64" },
     runs: { type: "string", default: "5" },
-    peers: { type: "string", default: "llama.cpp,wllama" },
-    python: { type: "string", default: "python3" },
+    peers: { type: "string" },
+    python: { type: "string", multiple: true, default: ["python3"] },
     json: { type: "boolean", default: false },
   },
 });
@@ -34,16 +37,19 @@ const script = (name: string) => fileURLToPath(new URL(`peers/${name}`, import.m
 const strings = (...numbers: number[]) => numbers.map(String);
 const known: readonly Peer[] = [
   { name: "smolder", command: (file, ...numbers) => [Deno.execPath(), "run", "-A", script("smolder.ts"), file, ...strings(...numbers)] },
-  { name: "llama.cpp", command: (file, ...numbers) => [values.python, script("llama_cpp_cpu.py"), file, ...strings(...numbers)] },
+  // Each Python has a llama.cpp of its own.
+  ...values.python.map((python): Peer => (
+    { name: "llama.cpp", command: (file, ...numbers) => [python, script("llama_cpp_native.py"), file, ...strings(...numbers)] }
+  )),
   {
     name: "wllama",
     command: (file, ...numbers) => [Deno.execPath(), "run", "-A", "--no-lock", "--unstable-raw-imports", script("wllama.ts"), file, ...strings(...numbers)],
   },
 ];
-const wanted = ["smolder", ...values.peers.split(",").filter((name) => name !== "")];
+const wanted = ["smolder", ...(values.peers ?? (values.gpu ? "llama.cpp" : "llama.cpp,wllama")).split(",").filter((name) => name !== "")];
 for (const name of wanted) {
   if (!known.some((peer) => peer.name === name)) {
-    console.error(`Unknown peer ${name}: choose among ${known.map((peer) => peer.name).join(", ")}`);
+    console.error(`Unknown peer ${name}: choose among ${[...new Set(known.map((peer) => peer.name))].join(", ")}`);
     Deno.exit(2);
   }
 }
@@ -51,12 +57,13 @@ const peers = known.filter((peer) => wanted.includes(peer.name));
 const [prompt, newTokens, runs] = [values.prompt, values.new, values.runs].map(Number);
 
 async function modelFile(model: string): Promise<string> {
-  if (model !== "random-3b") return model;
-  const path = join(tmpdir(), "smolder-random-3b-q4_0.gguf");
+  const type = randomTypes.find((type) => model === `random-3b-${type}`) ?? (model === "random-3b" ? smollm3.type : undefined);
+  if (type === undefined) return model;
+  const path = join(tmpdir(), `smolder-random-3b-${type}.gguf`);
   const exists = await Deno.stat(path).then((info) => info.isFile, () => false);
   if (!exists) {
     console.error(`Writing ${path}`);
-    await writeRandomGguf(`${path}.part`);
+    await writeRandomGguf(`${path}.part`, { ...smollm3, type });
     await Deno.rename(`${path}.part`, path);
   }
   return path;
@@ -73,7 +80,7 @@ interface Row extends Speed {
   readonly all: readonly Speed[];
 }
 
-/** All peers with one number of threads: loaded one after the other, then measured in turn. */
+/** All peers with one number of threads, none for the GPU: loaded one after the other, then measured in turn. */
 async function compare(file: string, threads: number): Promise<Row[]> {
   const started: PeerProcess[] = [];
   for (const peer of peers) started.push(await PeerProcess.start(peer, file, threads, prompt, newTokens));
@@ -95,7 +102,7 @@ async function compare(file: string, threads: number): Promise<Row[]> {
 
 const file = await modelFile(values.model);
 const rows: Row[] = [];
-for (const threads of values.threads.split(",").map(Number)) rows.push(...await compare(file, threads));
+for (const threads of values.gpu ? [0] : values.threads.split(",").map(Number)) rows.push(...await compare(file, threads));
 
 if (values.json) {
   console.log(JSON.stringify({ model: values.model, prompt, newTokens, runs, rows }, null, 2));
@@ -106,7 +113,7 @@ if (values.json) {
     const own = rows.find(({ threads, peer }) => threads === row.threads && peer === "smolder")!;
     const ratio = (key: keyof Speed) => row === own ? "" : (own[key] / row[key]).toFixed(2);
     const cells = [
-      row.threads,
+      row.threads || "GPU",
       `${row.peer} ${row.version}`,
       row.prefill.toFixed(1),
       ratio("prefill"),

@@ -1,5 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
-import { writeRandomGguf } from "../_tools/random_gguf.ts";
+import { randomTypes, writeRandomGguf } from "../_tools/random_gguf.ts";
 import { openCheckpoint } from "../engine/loader/checkpoint.ts";
 import { resolveSource } from "../engine/loader/source.ts";
 import { loadHost } from "../wasm/host.ts";
@@ -8,7 +8,7 @@ Deno.test("a random GGUF is a model: shapes, vocabulary and weights of the size 
   const shape = { numHiddenLayers: 2, hiddenSize: 64, intermediateSize: 96, numAttentionHeads: 2, numKeyValueHeads: 1, vocabSize: 1024 };
   const path = await Deno.makeTempFile({ suffix: ".gguf" });
   try {
-    for (const type of ["q4_0", "q8_0"] as const) {
+    for (const type of randomTypes) {
       await writeRandomGguf(path, { type, ...shape });
       const checkpoint = await openCheckpoint(await resolveSource(path));
       try {

@@ -1,5 +1,5 @@
 /**
- * smolder on the CPU through its public API.
+ * smolder through its public API: on the CPU, or with 0 threads on the GPU.
  *
  *     deno run -A bench/peers/smolder.ts FILE.gguf THREADS PROMPT NEW
  *
@@ -17,10 +17,10 @@ const [path, threads, prompt, newTokens] = [Deno.args[0], ...Deno.args.slice(1, 
 const { version } = JSON.parse(await Deno.readTextFile(new URL("../../deno.json", import.meta.url)));
 
 await using engine = await Engine.fromPretrained(path, {
-  device: "wasm",
-  threads,
+  ...(threads > 0 ? { device: "wasm", threads } : { device: "webgpu" }),
+  maxModelLen: prompt + newTokens + 16,
   maxNumSeqs: 1,
-  maxNumBatchedTokens: Math.max(prompt, 512),
+  maxNumBatchedTokens: Math.min(Math.max(prompt, 512), 2048),
   enablePrefixCaching: false,
 });
 

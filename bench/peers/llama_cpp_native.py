@@ -1,9 +1,10 @@
-"""Native llama.cpp on the CPU, driven through its C API as llama-bench drives it (no sampling).
+"""Native llama.cpp, driven through its C API as llama-bench drives it (no sampling): on the CPU, or with 0 threads all of it on the GPU.
 
-    python llama_cpp_cpu.py FILE.gguf THREADS PROMPT NEW
+    python llama_cpp_native.py FILE.gguf THREADS PROMPT NEW
 
 Loads, decodes 8 tokens, prints a line of JSON; then measures once for each line on stdin and prints a line of JSON.
-Needs llama-cpp-python built for this machine: CMAKE_ARGS="-DGGML_NATIVE=on" pip install llama-cpp-python --no-binary llama-cpp-python
+Needs llama-cpp-python built for this machine: CMAKE_ARGS="-DGGML_NATIVE=on" (or -DGGML_CUDA=on, -DGGML_VULKAN=on)
+pip install llama-cpp-python --no-binary llama-cpp-python
 """
 import ctypes, json, sys, time
 
@@ -16,14 +17,17 @@ silent = L.llama_log_callback(lambda *args: None)
 L.llama_log_set(silent, None)
 L.llama_backend_init()
 model_params = L.llama_model_default_params()
-model_params.n_gpu_layers = 0
+model_params.n_gpu_layers = 0 if threads else 999
 model = L.llama_model_load_from_file(path.encode(), model_params)
 if not model:
     sys.exit(f"Cannot load {path}")
 params = L.llama_context_default_params()
 params.n_ctx = prompt + new + 8
-params.n_batch = params.n_ubatch = max(prompt, 512)
-params.n_threads = params.n_threads_batch = threads
+params.n_batch, params.n_ubatch = max(prompt, 512), min(max(prompt, 512), 2048)
+if threads:
+    params.n_threads = params.n_threads_batch = threads
+else:
+    params.flash_attn_type = L.LLAMA_FLASH_ATTN_TYPE_ENABLED
 context = L.llama_init_from_model(model, params)
 memory = L.llama_get_memory(context)
 
@@ -36,7 +40,8 @@ def decode(tokens):
 
 
 decode([1] * 8)
-ready = {"version": llama_cpp.__version__, "startMs": (time.monotonic() - start) * 1000}
+backend = "" if threads else " " + L.llama_print_system_info().decode().split(":")[0].strip()
+ready = {"version": llama_cpp.__version__ + backend, "startMs": (time.monotonic() - start) * 1000}
 print(json.dumps(ready), flush=True)
 
 for run, _ in enumerate(sys.stdin):
