@@ -12,9 +12,17 @@ export class DeviceCalls {
   /** What the device refuses of the call under way. */
   #refusals: Promise<GPUError | null>[] = [];
   #isClosed = false;
+  #hasFailed = false;
+  /** Rejects the call under way. */
+  #fail: (reason: unknown) => void = () => {};
 
   constructor(gpu: Gpu) {
     this.#gpu = gpu;
+    // Once for all calls: whatever waits for a promise that never settles stays with it forever.
+    gpu.failed.catch((reason) => {
+      this.#hasFailed = true;
+      this.#fail(reason);
+    });
   }
 
   /** @throws {DeviceError} when the executable is closed. To be asked after each wait: what is bound may be gone. */
@@ -50,7 +58,7 @@ export class DeviceCalls {
    */
   async guard<T>(work: () => T | Promise<T>): Promise<T> {
     this.checkOpen("use the model");
-    const { failed, name } = this.#gpu;
+    const { failed, name } = this.#gpu, { promise: failure, reject } = Promise.withResolvers<never>();
     const checked = async () => {
       const result = await work(), refusal = (await Promise.all(this.#refusals.splice(0))).find((error) => error !== null);
       if (refusal) throw new DeviceError(`${name} refused a batch: ${refusal.message.trim()}`);
@@ -58,7 +66,8 @@ export class DeviceCalls {
     };
     try {
       this.#refusals = [];
-      return await Promise.race([failed, checked()]);
+      this.#fail = reject;
+      return await Promise.race([this.#hasFailed ? failed : failure, checked()]);
     } catch (error) {
       if (error instanceof RangeError || error instanceof TypeError || error instanceof DeviceError && this.#isClosed) throw error;
       // With a lost device whatever is under way fails, compiling too, before it says that it is lost.

@@ -11,7 +11,8 @@ import type { SmolLM3Config } from "../engine/config.ts";
 import type { Format } from "../engine/formats.ts";
 import { smolLM3 } from "../engine/smollm3.ts";
 import { createGpuBackend } from "../gpu/backend.ts";
-import { requestGpu } from "../gpu/device.ts";
+import { type Gpu, requestGpu } from "../gpu/device.ts";
+import { DeviceCalls } from "../gpu/device_calls.ts";
 import { PersistentDecode } from "../gpu/persistent_decode.ts";
 import { gpuTest } from "./gpu_test_case.ts";
 import { oracleBackend } from "./oracle_backend.ts";
@@ -230,4 +231,31 @@ gpuTest("gpu: the command line runs on webgpu and exits cleanly", async () => {
   assertEquals([code, new TextDecoder().decode(stderr)], [0, ""]);
   const { device, tokenIds } = JSON.parse(new TextDecoder().decode(stdout));
   assertEquals([device, tokenIds.length], ["webgpu", 3]);
+});
+
+/** Calls on a device without a GPU behind it. */
+function pretendedCalls(failed: Promise<never>) {
+  const device = { pushErrorScope() {}, popErrorScope: () => Promise.resolve(null) };
+  return new DeviceCalls({ device, name: "a device", failed } as unknown as Gpu);
+}
+
+Deno.test("device calls: a failure rejects the call under way and each one after it", async () => {
+  const { promise, reject } = Promise.withResolvers<never>(), calls = pretendedCalls(promise);
+  assertEquals(await calls.guard(() => calls.scoped(() => 5)), 5);
+  const pending = assertRejects(() => calls.guard(() => new Promise(() => {})), DeviceError, "it is lost");
+  reject(new DeviceError("it is lost"));
+  await pending;
+  for (let i = 0; i < 2; i++) await assertRejects(() => calls.guard(() => new Promise(() => {})), DeviceError, "it is lost");
+});
+
+Deno.test("device calls: a call that ends well leaves nothing behind with the device", async () => {
+  const failed = new Promise<never>(() => {}), then = failed.then.bind(failed);
+  let reactions = 0;
+  failed.then = (fulfilled, rejected) => {
+    reactions++;
+    return then(fulfilled, rejected);
+  };
+  const calls = pretendedCalls(failed), before = reactions;
+  for (let i = 0; i < 3; i++) await calls.guard(() => calls.scoped(() => i));
+  assertEquals([before, reactions], [1, 1]);
 });
