@@ -6,7 +6,8 @@
 import type { BpeTokenizer, Detokenizer, Host, TokenizerSpec } from "../engine/host.ts";
 import { resolveSource } from "../engine/loader/source.ts";
 import { openTokenizerFiles, specialToken, type TokenizerFiles } from "../engine/loader/tokenizer_files.ts";
-import { type BatchEncoding, type BatchOptions, encodeBatch } from "./batch_encoding.ts";
+import { checkOptions, inWords } from "./arguments.ts";
+import { type BatchEncoding, type BatchOptions, checkText, encodeBatch } from "./batch_encoding.ts";
 import { ChatRenderer, type ChatTemplateOptions, type Message } from "./chat_renderer.ts";
 
 export type { BatchEncoding, BatchOptions, ChatTemplateOptions, Message };
@@ -17,6 +18,10 @@ export interface TokenizerOptions {
   readonly revision?: string;
   /** Folder of downloaded models. */
   readonly cacheDir?: string;
+  /** Access token of the hub. */
+  readonly token?: string;
+  /** Never touch the network. */
+  readonly localFilesOnly?: boolean;
 }
 
 /** Options of decoding. */
@@ -82,6 +87,7 @@ export class AutoTokenizer {
    * @throws {SyntaxError} when a file cannot be read, or is of a kind that is not supported; the message names file and key.
    */
   static async fromPretrained(source: string, options: TokenizerOptions = {}): Promise<AutoTokenizer> {
+    checkOptions("AutoTokenizer", options, ["revision", "cacheDir", "token", "localFilesOnly"]);
     const [host, files] = await Promise.all([
       import("../wasm/host.ts").then(({ loadHost }) => loadHost()),
       resolveSource(source, options).then(openTokenizerFiles),
@@ -99,9 +105,11 @@ export class AutoTokenizer {
    *
    * @param options `addSpecialTokens`: put before and after the text what the model expects there. Default true.
    * @returns Token ids.
+   * @throws {TypeError} when the text is no string, or an option is unknown.
    */
   encode(text: string, options: { addSpecialTokens?: boolean } = {}): number[] {
-    if (typeof text !== "string") throw new TypeError(`Cannot encode ${text === null ? "null" : typeof text}: expected a string`);
+    checkText(text);
+    checkOptions("encode", options, ["addSpecialTokens"]);
     const { prefix, suffix } = this.#edges(options.addSpecialTokens);
     return joined(prefix, this.#usable.encode(text).ids, suffix);
   }
@@ -123,14 +131,25 @@ export class AutoTokenizer {
     });
   }
 
-  /** Decodes tokens to the text as it is: nothing is cleaned up. Cut characters become U+FFFD, ids without a token nothing. */
+  /**
+   * Decodes tokens to the text as it is: nothing is cleaned up. Cut characters become U+FFFD, ids without a token nothing.
+   *
+   * @throws {TypeError} when the ids are no list of whole numbers.
+   */
   decode(ids: ArrayLike<number>, options: DecodeOptions = {}): string {
     if (typeof ids !== "object" || ids === null || !("length" in ids)) throw new TypeError("Cannot decode: expected a list of token ids");
+    for (let i = 0; i < ids.length; i++) {
+      if (!Number.isInteger(ids[i])) {
+        throw new TypeError(`Cannot decode ${inWords(ids[i])}: expected a list of token ids; for several lists there is batchDecode`);
+      }
+    }
+    checkOptions("decode", options, ["skipSpecialTokens"]);
     return this.#usable.decode(ids, options);
   }
 
   /** Decodes each sequence. */
   batchDecode(sequences: readonly ArrayLike<number>[], options: DecodeOptions = {}): string[] {
+    if (!Array.isArray(sequences)) throw new TypeError(`Cannot decode ${inWords(sequences)}: expected a list of lists of token ids`);
     return sequences.map((ids) => this.decode(ids, options));
   }
 

@@ -4,6 +4,7 @@
  * @module
  */
 import type { Encoding } from "../engine/host.ts";
+import { checkOptions, inWords } from "./arguments.ts";
 
 /** Options of `AutoTokenizer.encodeBatch`. */
 export interface BatchOptions {
@@ -44,14 +45,23 @@ export interface BatchTokenizer {
 
 type Row = { ids: number[]; offsets: [number, number][] };
 
+const optionNames: readonly (keyof BatchOptions)[] = ["padding", "paddingSide", "truncation", "maxLength", "addSpecialTokens", "returnOffsetsMapping"];
+
+/** @throws {TypeError} when it is none. */
+export function checkText(text: unknown): void {
+  if (typeof text !== "string") throw new TypeError(`Cannot encode ${text === null ? "null" : typeof text}: expected a string`);
+}
+
 /** Encodes texts. */
 export function encodeBatch(texts: readonly string[], options: BatchOptions, tokenizer: BatchTokenizer): BatchEncoding {
+  checkOptions("encodeBatch", options, optionNames);
   const { padding = false, truncation = false, paddingSide = tokenizer.paddingSide, returnOffsetsMapping = false } = options;
   if (!Array.isArray(texts)) throw new TypeError("Cannot encode a batch: expected a list of strings; for one text there is encode");
   if (!["left", "right"].includes(paddingSide)) throw new TypeError(`Option paddingSide must be "left" or "right", got ${paddingSide}`);
   if (![true, false, "longest", "max_length"].includes(padding)) {
     throw new TypeError(`Option padding must be true, false, "longest" or "max_length", got ${padding}`);
   }
+  if (typeof truncation !== "boolean") throw new TypeError(`Option truncation must be true or false, got ${inWords(truncation)}`);
   const maxLength = options.maxLength ?? tokenizer.modelMaxLength;
   if (options.maxLength !== undefined && !(Number.isSafeInteger(maxLength) && maxLength >= 1)) {
     throw new RangeError(`Option maxLength must be a whole number of at least 1, got ${maxLength}`);
@@ -82,7 +92,7 @@ export function encodeBatch(texts: readonly string[], options: BatchOptions, tok
 const noPlace = (): [number, number] => [0, 0];
 
 function encodeRow(text: string, tokenizer: BatchTokenizer, maxLength: number, withOffsets: boolean): Row {
-  if (typeof text !== "string") throw new TypeError(`Cannot encode ${text === null ? "null" : typeof text}: expected a string`);
+  checkText(text);
   const { prefix, suffix, truncationSide } = tokenizer, encoding = tokenizer.encode(text, withOffsets);
   const room = Math.max(0, maxLength - prefix.length - suffix.length), cut = Math.max(0, encoding.ids.length - room);
   const [first, end] = truncationSide === "left" ? [cut, encoding.ids.length] : [0, encoding.ids.length - cut];

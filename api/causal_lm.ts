@@ -38,6 +38,7 @@ export class SmolLM3ForCausalLM implements AsyncDisposable {
   readonly #core: EngineCore;
   #tokenizer: Promise<AutoTokenizer> | undefined;
   #readyTokenizer: AutoTokenizer | undefined;
+  #isDisposed = false;
 
   /** @ignore Use {@link SmolLM3ForCausalLM.fromPretrained}. */
   constructor(loaded: LoadedModel) {
@@ -75,8 +76,13 @@ export class SmolLM3ForCausalLM implements AsyncDisposable {
     return remark === undefined ? deviceReason : `${deviceReason}; ${remark}`;
   }
 
-  /** The tokenizer that comes with the model; the same one at each call. */
+  /**
+   * The tokenizer that comes with the model; the same one at each call.
+   *
+   * @throws {Error} when the model is disposed, and its tokenizer with it.
+   */
   tokenizer(): Promise<AutoTokenizer> {
+    if (this.#isDisposed) return Promise.reject(new Error("The model is disposed"));
     return this.#tokenizer ??= AutoTokenizer.fromFiles(this.#loaded.tokenizerFiles, this.#loaded.host).then((tokenizer) => this.#readyTokenizer = tokenizer);
   }
 
@@ -113,6 +119,7 @@ export class SmolLM3ForCausalLM implements AsyncDisposable {
 
   /** Frees threads, device memory and tokenizer. Pending calls reject. Safe to call twice. */
   async dispose(): Promise<void> {
+    this.#isDisposed = true;
     this.#core.close(new Error("The model is disposed"));
     this.#loaded.executable.close();
     (await this.#tokenizer?.catch(() => undefined))?.free();

@@ -35,7 +35,8 @@ export function chooseCompileOptions(config: SmolLM3Config, program: Program, fo
     cacheType,
     activations: activations === "auto" ? isQuantized ? "int8" : "float32" : activations,
     formats,
-    threads: options.threads ?? navigator.hardwareConcurrency,
+    // More than that wait for each other.
+    threads: Math.min(options.threads ?? Infinity, navigator.hardwareConcurrency),
   };
 }
 

@@ -9,6 +9,7 @@ import { EngineCore, type EngineRequest } from "../engine/engine_core.ts";
 import type { EngineMetrics } from "../engine/engine_stats.ts";
 import type { RequestStream } from "../engine/request_stream.ts";
 import type { SamplingOptions } from "../engine/sampling_params.ts";
+import { checkFunctions, checkOptions, checkSignal, inWords } from "./arguments.ts";
 import { AutoTokenizer, type ChatTemplateOptions, type Message } from "./auto_tokenizer.ts";
 import { type LoadedModel, loadModel, type LoadOptions } from "./load_model.ts";
 
@@ -22,6 +23,25 @@ export interface GenerateRequest extends Omit<EngineRequest, "prompt" | "promptT
   readonly messages?: readonly Message[];
   /** For `messages`: options such as `tools`, `enableThinking` and `continueFinalMessage`. */
   readonly chatTemplateOptions?: ChatTemplateOptions;
+}
+
+const requestNames: readonly (keyof GenerateRequest)[] = [
+  ...["prompt", "promptTokenIds", "messages", "chatTemplateOptions", "samplingParams", "priority", "signal", "requestId"] as const,
+  ...["eosTokenIds", "logitsProcessors", "stoppingCriteria", "onLogits"] as const,
+];
+
+/** @throws {TypeError} when a part of it has the wrong type, or a name that no part has. */
+function checkRequest(request: GenerateRequest): void {
+  checkOptions("a request", request, requestNames);
+  const { promptTokenIds, samplingParams, priority, signal, logitsProcessors, stoppingCriteria } = request;
+  if (promptTokenIds !== undefined && typeof promptTokenIds?.length !== "number") {
+    throw new TypeError(`Option promptTokenIds must be a list of token ids, got ${inWords(promptTokenIds)}`);
+  }
+  if (samplingParams !== undefined) checkOptions("samplingParams", samplingParams);
+  if (priority !== undefined && !Number.isFinite(priority)) throw new TypeError(`Option priority must be a number, got ${inWords(priority)}`);
+  checkSignal(signal);
+  checkFunctions("logitsProcessors", logitsProcessors);
+  checkFunctions("stoppingCriteria", stoppingCriteria);
 }
 
 /**
@@ -105,13 +125,14 @@ export class Engine implements AsyncDisposable {
    * Takes a request in. It starts at once; its outputs are read by iterating, or with `result()`. Leaving the iteration early, `abort()` and the
    * request's signal cancel it: the last output has the finish reason `abort`.
    *
-   * @throws {TypeError} when the request has no prompt or several, or a sampling parameter has the wrong type.
+   * @throws {TypeError} when the request has no prompt or several, an unknown field, or a field or sampling parameter of the wrong type.
    * @throws {RangeError} when the prompt is empty, longer than the context or has an unknown token, or a sampling parameter is out of range.
    * @throws {DeviceError} when the device has failed.
    * @throws {Error} when the engine is disposed.
    */
   generate(request: GenerateRequest): RequestStream {
     if (this.#isDisposed) throw new Error("The engine is disposed");
+    checkRequest(request);
     const { messages: _, chatTemplateOptions: __, ...rest } = request;
     const given = (["prompt", "promptTokenIds", "messages"] as const).filter((name) => request[name] !== undefined);
     if (given.length !== 1) throw new TypeError(`A request needs exactly one of prompt, promptTokenIds and messages, got ${given.join(" and ") || "none"}`);

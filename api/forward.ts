@@ -7,6 +7,7 @@ import type { CompileOptions, Executable } from "../engine/backend.ts";
 import type { BlockPool } from "../engine/block_pool.ts";
 import type { SmolLM3Config } from "../engine/config.ts";
 import type { RopeTable } from "../engine/rope.ts";
+import { checkOptions, inWords } from "./arguments.ts";
 
 /** Numbers in row-major order. */
 export interface Tensor {
@@ -68,11 +69,19 @@ export interface ForwardContext {
  * @throws {RangeError} when a token id does not exist or a text does not fit into the KV cache.
  */
 export async function forward(inputs: ForwardInputs, context: ForwardContext): Promise<CausalLMOutput> {
+  checkOptions("forward", inputs);
   refuseUnsupported(inputs);
   const { vocabSize, hiddenSize } = context.config;
   const { batch, columns, tokens } = shapeOf(inputs, context.config);
   const mask = matrix("attentionMask", inputs.attentionMask, batch, columns);
   const positions = matrix("positionIds", inputs.positionIds, batch, columns);
+  positions?.forEach((row, b) =>
+    row.forEach((position, column) => {
+      if (!(Number.isSafeInteger(position) && position >= 0)) {
+        throw new RangeError(`positionIds[${b}][${column}] is ${position}, expected a whole number from 0 up`);
+      }
+    })
+  );
   const labels = matrix("labels", inputs.labels, batch, columns);
   const kept = keptColumns(inputs.logitsToKeep, columns);
   if (labels !== undefined && kept.length !== columns) throw new TypeError("Cannot compute a loss with logitsToKeep: leave one of the two out");
@@ -192,7 +201,7 @@ function shapeOf({ inputIds, inputsEmbeds }: ForwardInputs, { hiddenSize, vocabS
     }
     return { batch, columns, tokens: undefined };
   }
-  const tokens = rowsOf(inputIds!), columns = tokens[0]?.length ?? 0;
+  const tokens = rowsOf("inputIds", inputIds!), columns = tokens[0]?.length ?? 0;
   if (columns === 0) throw new TypeError("inputIds must hold at least one token");
   matrix("inputIds", tokens, tokens.length, columns);
   tokens.forEach((row, b) =>
@@ -205,15 +214,33 @@ function shapeOf({ inputIds, inputsEmbeds }: ForwardInputs, { hiddenSize, vocabS
   return { batch: tokens.length, columns, tokens };
 }
 
-/** One text or several as rows. */
-export function rowsOf(ids: TokenIds): Rows {
-  return ids.length === 0 || typeof ids[0] === "number" ? [ids as readonly number[]] : ids as Rows;
+/**
+ * One text or several as rows.
+ *
+ * @throws {TypeError} when they are anything else than numbers.
+ */
+export function rowsOf(name: string, given: TokenIds): Rows {
+  const refuse = (value: unknown): never => {
+    throw new TypeError(`${name} must be a list of numbers, or a list of such lists, got ${inWords(value)} in it`);
+  };
+  if (!isList(given)) throw new TypeError(`${name} must be a list of numbers, or a list of such lists, got ${inWords(given)}`);
+  const rows = (isList(given[0]) ? given : [given]) as Rows;
+  for (const row of rows) {
+    if (!isList(row)) refuse(row);
+    const bad = row.findIndex((value) => typeof value !== "number");
+    if (bad >= 0) refuse(row[bad]);
+  }
+  return rows;
+}
+
+function isList(value: unknown): boolean {
+  return Array.isArray(value) || ArrayBuffer.isView(value);
 }
 
 /** Rows of an argument, checked to be `[batch, columns]`. */
 function matrix(name: string, values: TokenIds | undefined, batch: number, columns: number): Rows | undefined {
   if (values === undefined) return undefined;
-  const rows = rowsOf(values);
+  const rows = rowsOf(name, values);
   if (rows.length !== batch || rows.some((row) => row.length !== columns)) {
     throw new TypeError(`${name} must be [${batch}, ${columns}], got [${rows.length}, ${[...new Set(rows.map((row) => row.length))].join(" or ")}]`);
   }

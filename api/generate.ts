@@ -11,6 +11,7 @@ import { buildLogitsProcessors } from "../engine/logits_processors.ts";
 import type { RequestStream } from "../engine/request_stream.ts";
 import type { SamplingOptions } from "../engine/sampling_params.ts";
 import type { StoppingCriterion } from "../engine/stop_checker.ts";
+import { checkFunctions, checkOptions, checkSignal, inWords } from "./arguments.ts";
 import { rowsOf, type Tensor, type TokenIds } from "./forward.ts";
 import { StopStrings } from "./stop_strings.ts";
 import type { Streamer } from "./text_streamer.ts";
@@ -94,7 +95,10 @@ interface Call {
  * @throws {RangeError} when a value is out of range or a prompt is too long.
  */
 export async function generate(model: GenerationModel, options: GenerateOptions): Promise<GenerateOutput> {
+  checkOptions("generate", options);
   const { streamer, signal } = options;
+  checkSignal(signal);
+  checkStreamer(streamer);
   signal?.throwIfAborted();
   const { config, rows } = await prepare(model, options);
   if (streamer !== undefined && rows.length > 1) throw new TypeError(`A streamer takes one sequence, got ${rows.length}: leave it out`);
@@ -125,7 +129,9 @@ export async function generate(model: GenerationModel, options: GenerateOptions)
 
 /** {@link generate} of one row, token by token. Leaving the iteration ends the request. */
 export async function* stream(model: GenerationModel, options: StreamOptions): AsyncGenerator<StreamPiece, void> {
+  checkOptions("stream", options);
   const { logprobs, ...rest } = options;
+  checkSignal(rest.signal);
   options.signal?.throwIfAborted();
   const { config, rows } = await prepare(model, rest);
   if (rows.length > 1) throw new TypeError(`stream takes one sequence, got ${rows.length}: use generate`);
@@ -155,7 +161,8 @@ async function prepare(model: GenerationModel, options: GenerateOptions): Promis
   checkFunctions("logitsProcessor", logitsProcessor);
   checkFunctions("stoppingCriteria", stoppingCriteria);
   if (typeof inputIds === "string") throw new TypeError("generate needs inputIds as numbers: encode the text with the tokenizer");
-  const inputs = rowsOf(inputIds ?? []), length = inputs[0].length;
+  if (generationConfig != null) checkOptions("generationConfig", generationConfig);
+  const inputs = rowsOf("inputIds", inputIds ?? []), length = inputs[0].length;
   if (length === 0) throw new TypeError("generate needs inputIds of at least one token");
   if (inputs.some((row) => row.length !== length)) throw new TypeError("The rows of inputIds must be equally long: pad them on the left");
   const { maxPositionEmbeddings, defaults } = model;
@@ -206,9 +213,9 @@ async function prepare(model: GenerationModel, options: GenerateOptions): Promis
   return { config: { ...config, warnings }, rows };
 }
 
-function checkFunctions(name: string, given: unknown): void {
-  const bad = [given ?? []].flat().find((one) => typeof one !== "function");
-  if (bad !== undefined) throw new TypeError(`Option ${name} must be a function or a list of functions, got ${typeof bad}`);
+function checkStreamer(streamer: Streamer | undefined): void {
+  if (streamer === undefined || typeof streamer?.put === "function" && typeof streamer.end === "function") return;
+  throw new TypeError(`Option streamer must have the methods put and end, got ${inWords(streamer)}`);
 }
 
 /** Transformers shows processors and criteria a row with its padding; the engine has it without. */
@@ -223,7 +230,7 @@ function withPadding(row: readonly number[], promptLength: number): (tokenIds: r
 
 function maskRows(inputs: readonly (readonly number[])[], attentionMask: TokenIds | undefined, config: ResolvedGeneration): readonly (readonly number[])[] {
   if (attentionMask !== undefined) {
-    const masks = rowsOf(attentionMask);
+    const masks = rowsOf("attentionMask", attentionMask);
     if (masks.length !== inputs.length || masks.some((mask) => mask.length !== inputs[0].length)) {
       throw new TypeError(`attentionMask must be [${inputs.length}, ${inputs[0].length}] like inputIds`);
     }

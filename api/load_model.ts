@@ -17,6 +17,7 @@ import type { Program } from "../engine/program.ts";
 import { RopeTable } from "../engine/rope.ts";
 import type { SchedulerOptions } from "../engine/scheduler.ts";
 import { smolLM3 } from "../engine/smollm3.ts";
+import { checkOptions, checkSignal, inWords } from "./arguments.ts";
 import { BitsAndBytesConfig, quantizationOf, type QuantizationOption } from "./bits_and_bytes_config.ts";
 import { cacheBytesPerToken } from "./cache_size.ts";
 import { chooseCompileOptions } from "./compile_options.ts";
@@ -34,7 +35,7 @@ export interface LoadOptions {
   readonly quantization?: QuantizationOption;
   /** `float32`: exact arithmetic on dequantized weights. `auto`: `int8` where weights are quantized. */
   readonly activations?: "auto" | "float32" | "int8";
-  /** Threads of the device wasm. Default: as many as the machine has. */
+  /** Threads of the device wasm. Default, and at most: as many as the machine has. */
   readonly threads?: number;
   /** Branch, tag or commit of a hub id. */
   readonly revision?: string;
@@ -106,8 +107,8 @@ export interface LoadedModel extends CompiledModel {
  * @throws {DeviceError} when the device is missing or too small.
  */
 export async function loadModel(source: string, options: LoadOptions = {}): Promise<LoadedModel> {
-  const { signal, dtype, onProgress } = options;
   checkLoadOptions(options);
+  const { signal, dtype, onProgress } = options;
   const quantization = quantizationOf(options.quantization), doubleQuant = typeof quantization === "object" && quantization.doubleQuant;
   signal?.throwIfAborted();
   const opening = resolveSource(source, { revision: options.revision, cacheDir: options.cacheDir }).then(openCheckpoint);
@@ -181,13 +182,14 @@ function readGenerationConfig({ name, generationConfig }: Checkpoint): Generatio
 }
 
 function checkLoadOptions(options: LoadOptions): void {
+  checkOptions("a model", options);
   for (const name of Object.keys(options)) {
     if (!knownOptions.has(name as keyof LoadOptions)) throw new TypeError(`Unknown load option ${name}, choose from ${[...knownOptions].join(", ")}`);
   }
   const oneOf = (name: keyof LoadOptions, allowed: readonly string[], otherwise = "") => {
     const value = options[name];
     if (value !== undefined && !(typeof value === "string" && allowed.includes(value))) {
-      throw new TypeError(`Load option ${name} must be one of ${allowed.join(", ")}${otherwise}, got ${typeof value === "object" ? "an object" : value}`);
+      throw new TypeError(`Load option ${name} must be one of ${allowed.join(", ")}${otherwise}, got ${typeof value === "string" ? value : inWords(value)}`);
     }
   };
   oneOf("device", ["auto", "webgpu", "wasm"]);
@@ -198,7 +200,15 @@ function checkLoadOptions(options: LoadOptions): void {
   for (const name of ["threads", "blockSize", "maxNumSeqs", "maxNumBatchedTokens", "maxModelLen", "cacheBytes"] as const) {
     const value = options[name];
     if (value !== undefined && !(Number.isSafeInteger(value) && value >= 1)) {
-      throw new RangeError(`Load option ${name} must be a whole number of at least 1, got ${value}`);
+      throw new (typeof value === "number" ? RangeError : TypeError)(`Load option ${name} must be a whole number of at least 1, got ${inWords(value)}`);
     }
   }
+  const typeOf = (name: keyof LoadOptions, type: string, expected: string) => {
+    const value = options[name];
+    if (value !== undefined && typeof value !== type) throw new TypeError(`Load option ${name} must be ${expected}, got ${inWords(value)}`);
+  };
+  for (const name of ["revision", "token", "cacheDir"] as const) typeOf(name, "string", "a text");
+  for (const name of ["localFilesOnly", "enablePrefixCaching"] as const) typeOf(name, "boolean", "true or false");
+  typeOf("onProgress", "function", "a function");
+  checkSignal(options.signal);
 }

@@ -4,6 +4,7 @@
  * @module
  */
 import type { GenerationOptions } from "../engine/generation_options.ts";
+import { checkOptions, inWords } from "./arguments.ts";
 import type { AutoTokenizer, Message } from "./auto_tokenizer.ts";
 import { AutoModelForCausalLM, type CausalLM } from "./causal_lm.ts";
 import type { GenerateOptions } from "./generate.ts";
@@ -60,6 +61,10 @@ export async function pipeline(task: "text-generation", source = "embedded", opt
   const model = await AutoModelForCausalLM.fromPretrained(source, options);
   const tokenizer = await model.tokenizer();
   const call = (inputs: TextGenerationInput | readonly TextGenerationInput[], callOptions: TextGenerationOptions = {}) => {
+    checkOptions("the pipeline", callOptions);
+    if (typeof inputs !== "string" && !Array.isArray(inputs)) {
+      throw new TypeError(`Cannot generate: expected a text, a chat or a list of either, got ${inWords(inputs)}`);
+    }
     const run = (input: TextGenerationInput) => generateText(model, tokenizer, input, callOptions);
     return isOne(inputs) ? run(inputs) : Promise.all(inputs.map(run));
   };
@@ -68,7 +73,11 @@ export async function pipeline(task: "text-generation", source = "embedded", opt
 }
 
 function isOne(inputs: TextGenerationInput | readonly TextGenerationInput[]): inputs is TextGenerationInput {
-  return typeof inputs === "string" || (inputs.length > 0 && typeof inputs[0] === "object" && "role" in inputs[0]);
+  return typeof inputs === "string" || (inputs.length > 0 && isMessage(inputs[0]));
+}
+
+function isMessage(value: unknown): boolean {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 async function generateText(
@@ -77,7 +86,9 @@ async function generateText(
   input: TextGenerationInput,
   { returnFullText = true, continueFinalMessage, ...options }: TextGenerationOptions,
 ): Promise<TextGenerationOutput[]> {
-  const isChat = typeof input !== "string";
+  const isChat = Array.isArray(input);
+  if (!isChat && typeof input !== "string") throw new TypeError(`Cannot generate: expected a text or a chat, got ${inWords(input)}`);
+  if (input.length === 0) throw new TypeError(`Cannot generate: the ${isChat ? "chat" : "text"} is empty`);
   const continues = isChat && (continueFinalMessage ?? input.at(-1)?.role === "assistant");
   const inputIds = isChat ? chatTokens(tokenizer, input, continues) : tokenizer.encode(input);
   const { maxNewTokens, ...others } = defaults;

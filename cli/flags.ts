@@ -40,7 +40,7 @@ export const commonFlags = {
 
 /** Threads to compute with. */
 export const threadsFlag = {
-  threads: { type: "integer", value: "N", help: "Threads to compute with (default: all)", range: [1, 1024] },
+  threads: { type: "integer", value: "N", help: "Threads to compute with (default, and at most: as many as there are cores)", range: [1, 1024] },
 } as const satisfies Flags;
 
 /** Flags of commands that make text. */

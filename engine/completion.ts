@@ -9,6 +9,7 @@ import type { CompletionOutput, FinishReason } from "./request_output.ts";
 import type { SamplingParams } from "./sampling_params.ts";
 import { Sequence } from "./sequence.ts";
 import type { StopChecker } from "./stop_checker.ts";
+import { synchronous } from "./synchronous.ts";
 
 /**
  * Changes the logits of the next token in place.
@@ -76,7 +77,7 @@ export class Completion extends Sequence {
     this.params = init.params;
     this.seed = init.seed;
     this.stopChecker = init.stopChecker;
-    this.logitsProcessors = init.logitsProcessors;
+    this.logitsProcessors = init.logitsProcessors.map((process) => (tokenIds, logits) => synchronous("logits processor", process(tokenIds, logits)));
     this.onLogits = init.onLogits;
     this.#text = init.text;
   }

@@ -145,7 +145,13 @@ function resolveLengths(options: GivenOptions, { promptLength, maxPositionEmbedd
     }
   }
   const minLength = minNewTokens !== undefined ? promptLength + minNewTokens : options.minLength ?? 0;
-  if (minLength > maxLength) warnings.push(`The least length (${minLength}) is more than the greatest (${maxLength})`);
+  if (minLength > maxLength) {
+    warnings.push(
+      `Option ${
+        minNewTokens !== undefined ? "minNewTokens" : "minLength"
+      } asks for ${minLength} tokens, prompt included, but only ${maxLength} are allowed: raise maxNewTokens`,
+    );
+  }
   return { maxLength, maxNewTokens: maxLength - promptLength, minLength };
 }
 

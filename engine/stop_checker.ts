@@ -5,6 +5,7 @@
  */
 import type { FinishReason } from "./request_output.ts";
 import type { SamplingParams } from "./sampling_params.ts";
+import { synchronous } from "./synchronous.ts";
 
 /** Why an answer ended. */
 export interface Stop {
@@ -52,7 +53,7 @@ export class StopChecker {
       return this.#eosTokenIds.has(token) ? eos : { finishReason: "stop", stopReason: token };
     }
     let ends = false;
-    for (const criterion of this.#criteria) ends = criterion(tokenIds, promptLength) || ends;
+    for (const criterion of this.#criteria) ends = synchronous("stopping criterion", criterion(tokenIds, promptLength)) || ends;
     if (ends) return eos;
     return outputLength >= this.#params.maxTokens || tokenIds.length >= this.#maxContext ? length : null;
   }

@@ -4,7 +4,7 @@
  * @module
  */
 import { assertEquals, assertRejects, assertStringIncludes, assertThrows } from "@std/assert";
-import { AutoModelForCausalLM, AutoTokenizer, Engine } from "../mod.ts";
+import { AutoConfig, AutoModelForCausalLM, AutoTokenizer, Engine, pipeline } from "../mod.ts";
 import { ChatSession } from "../cli/chat_session.ts";
 import { parseFlags, samplingFlags } from "../cli/flags.ts";
 import { UsageError } from "../cli/usage_error.ts";
@@ -68,6 +68,24 @@ Deno.test("arguments of the wrong kind are told in words, and the model goes on"
   await assertRejects(() => generate({ logitsProcessor: 5 }), TypeError, "logitsProcessor must be a function");
   await assertRejects(() => generate({ stoppingCriteria: [5] }), TypeError, "stoppingCriteria must be a function");
   await assertRejects(() => model.forward({ inputIds: [1], foo: 1 } as never), TypeError, "Unknown argument foo of forward");
+  await assertRejects(() => generate({ inputIds: ["1"] }), TypeError, 'inputIds must be a list of numbers, or a list of such lists, got "1" in it');
+  await assertRejects(() => generate({ inputIds: [[1], 2] }), TypeError, "got 2 in it");
+  await assertRejects(() => generate({ attentionMask: [true, false] }), TypeError, "attentionMask must be a list of numbers");
+  await assertRejects(() => generate({ signal: 5 }), TypeError, "Option signal must be an AbortSignal, got 5");
+  await assertRejects(() => generate({ streamer: {} }), TypeError, "Option streamer must have the methods put and end, got an object");
+  await assertRejects(() => generate({ generationConfig: 5 }), TypeError, "Options of generationConfig must be an object, got 5");
+  await assertRejects(() => generate({ logitsProcessor: async () => {} }), TypeError, "A logits processor must not be an async function");
+  await assertRejects(
+    () => generate({ stoppingCriteria: () => Promise.reject(new Error("late")) }),
+    TypeError,
+    "A stopping criterion must not be an async function",
+  );
+  await assertRejects(() => model.generate(undefined as never), TypeError, "Options of generate must be an object, got undefined");
+  await assertRejects(() => model.stream(null as never).next(), TypeError, "Options of stream must be an object, got null");
+  await assertRejects(() => model.forward(null as never), TypeError, "Options of forward must be an object, got null");
+  for (const position of [-1, 0.5, NaN]) {
+    await assertRejects(() => model.forward({ inputIds: [1], positionIds: [position] }), RangeError, `positionIds[0][0] is ${position}`);
+  }
   await assertRejects(() => generate({ signal: AbortSignal.abort(new Error("enough")) }), Error, "enough");
   const [alone, together] = [await generate({}), await Promise.all([generate({}), generate({ inputIds: [7] })])];
   assertEquals(together[0], alone);
@@ -81,8 +99,49 @@ Deno.test("a model is disposed in the middle of its work, twice; its tokenizer s
   await model.dispose();
   await rejected;
   await assertRejects(() => model.generate({ inputIds: [1] }), Error, "The model is disposed");
+  await assertRejects(() => model.tokenizer(), Error, "The model is disposed");
   assertThrows(() => tokenizer.encode("hi"), Error, "The tokenizer is freed");
   tokenizer.free();
+});
+
+const badLoads: [Record<string, unknown> | null, string][] = [
+  [null, "Options of a model must be an object, got null"],
+  [{ threads: "2" }, 'Load option threads must be a whole number of at least 1, got "2"'],
+  [{ signal: 5 }, "Option signal must be an AbortSignal, got 5"],
+  [{ onProgress: 5 }, "Load option onProgress must be a function, got 5"],
+  [{ revision: 5 }, "Load option revision must be a text, got 5"],
+  [{ enablePrefixCaching: "no" }, 'Load option enablePrefixCaching must be true or false, got "no"'],
+];
+Deno.test("load options of the wrong type are refused before anything is read", async () => {
+  for (const [options, message] of badLoads) {
+    await assertRejects(() => AutoModelForCausalLM.fromPretrained("/no/such/model", options as never), TypeError, message);
+  }
+  await assertRejects(() => AutoTokenizer.fromPretrained("embedded", { useFast: true } as never), TypeError, "Unknown option useFast of AutoTokenizer");
+  await assertRejects(() => AutoConfig.fromPretrained("embedded", { foo: 1 } as never), TypeError, "Unknown option foo of AutoConfig");
+});
+
+Deno.test("a request with a wrong field is refused, and the engine goes on", async () => {
+  await using engine = await Engine.fromPretrained("embedded", { device: "wasm" });
+  const wrong: [unknown, string][] = [
+    [undefined, "Options of a request must be an object, got undefined"],
+    [{ prompt: "a", maxTokens: 5 }, "Unknown option maxTokens of a request, choose from prompt"],
+    [{ prompt: "a", samplingParams: 5 }, "Options of samplingParams must be an object, got 5"],
+    [{ prompt: "a", priority: "high" }, 'Option priority must be a number, got "high"'],
+    [{ prompt: "a", signal: {} }, "Option signal must be an AbortSignal, got an object"],
+    [{ prompt: "a", logitsProcessors: 5 }, "Option logitsProcessors must be a function or a list of functions, got 5"],
+    [{ promptTokenIds: 5 }, "Option promptTokenIds must be a list of token ids, got 5"],
+  ];
+  for (const [request, message] of wrong) assertThrows(() => engine.generate(request as never), TypeError, message);
+  const late = engine.generate({ prompt: "a", stoppingCriteria: [(() => Promise.resolve(false)) as never] });
+  await assertRejects(() => late.result(), TypeError, "A stopping criterion must not be an async function");
+  assertEquals((await engine.generate({ prompt: "a", samplingParams: { maxTokens: 2 } }).result()).outputs[0].tokenIds.length, 2);
+});
+
+Deno.test("a pipeline says what it takes", async () => {
+  await using generator = await pipeline("text-generation", "embedded", { device: "wasm" });
+  for (const input of [5, null, [5], [null]]) await assertRejects(async () => await generator(input as never), TypeError, "Cannot generate: expected a text");
+  for (const input of ["", [[]]]) await assertRejects(async () => await generator(input as never), TypeError, "is empty");
+  await assertRejects(async () => await generator("a", null as never), TypeError, "Options of the pipeline must be an object, got null");
 });
 
 Deno.test("twenty requests and one place: all are answered, one too long for the cache is refused", async () => {
@@ -93,10 +152,20 @@ Deno.test("twenty requests and one place: all are answered, one too long for the
   assertEquals(new Set(answers.map(({ outputs: [{ tokenIds }] }) => tokenIds.join())).size, 1);
 });
 
-Deno.test("half a character is encoded as U+FFFD", async () => {
+Deno.test("half a character is encoded as U+FFFD; what is no text, no ids or no option is refused", async () => {
   const tokenizer = await AutoTokenizer.fromPretrained("embedded");
   assertEquals(tokenizer.decode(tokenizer.encode("a\ud800b")), "a\ufffdb");
   assertThrows(() => tokenizer.decode("abc" as never), TypeError, "expected a list of token ids");
+  assertThrows(
+    () => tokenizer.decode([[5, 6]] as never),
+    TypeError,
+    "Cannot decode a list: expected a list of token ids; for several lists there is batchDecode",
+  );
+  assertThrows(() => tokenizer.decode([NaN]), TypeError, "Cannot decode NaN");
+  assertThrows(() => tokenizer.batchDecode(null as never), TypeError, "Cannot decode null: expected a list of lists");
+  assertThrows(() => tokenizer.encode("a", { padding: true } as never), TypeError, "Unknown option padding of encode");
+  assertThrows(() => tokenizer.encodeBatch(["a"], { padToMultipleOf: 8 } as never), TypeError, "Unknown option padToMultipleOf of encodeBatch");
+  assertThrows(() => tokenizer.encodeBatch(["a"], { truncation: "longest_first" } as never), TypeError, "Option truncation must be true or false");
   tokenizer.free();
 });
 
