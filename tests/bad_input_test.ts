@@ -4,7 +4,7 @@
  * @module
  */
 import { assertEquals, assertRejects, assertStringIncludes, assertThrows } from "@std/assert";
-import { AutoConfig, AutoModelForCausalLM, AutoTokenizer, Engine, pipeline } from "../mod.ts";
+import { AutoConfig, AutoModelForCausalLM, AutoTokenizer, DeviceError, Engine, pipeline } from "../mod.ts";
 import { ChatSession } from "../cli/chat_session.ts";
 import { parseFlags, samplingFlags } from "../cli/flags.ts";
 import { UsageError } from "../cli/usage_error.ts";
@@ -118,6 +118,13 @@ Deno.test("load options of the wrong type are refused before anything is read", 
   }
   await assertRejects(() => AutoTokenizer.fromPretrained("embedded", { useFast: true } as never), TypeError, "Unknown option useFast of AutoTokenizer");
   await assertRejects(() => AutoConfig.fromPretrained("embedded", { foo: 1 } as never), TypeError, "Unknown option foo of AutoConfig");
+});
+
+Deno.test("sizes that no memory holds are refused with the numbers and what to lower", async () => {
+  const load = (options: Record<string, number>) => () => AutoModelForCausalLM.fromPretrained("embedded", { device: "wasm", ...options });
+  await assertRejects(load({ maxModelLen: 1e7 }), DeviceError, "Cannot place the KV cache of 0.attn.rope: it takes 5120000000 bytes");
+  await assertRejects(load({ maxModelLen: 1e15 }), DeviceError, "or ask for shorter contexts (maxModelLen)");
+  await assertRejects(load({ maxNumBatchedTokens: 1e7 }), DeviceError, "compute fewer tokens in a step (maxNumBatchedTokens)");
 });
 
 Deno.test("a request with a wrong field is refused, and the engine goes on", async () => {

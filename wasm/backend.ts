@@ -46,7 +46,9 @@ export async function createWasmBackend({ build = "auto", memoryBytes = 2 ** 32 
     compile: async (program, options) => {
       const layout = place(program, options), available = availableBytes();
       if (layout.totalBytes > available) {
-        throw new DeviceError(`Cannot place ${program.name}: it takes ${layout.totalBytes} bytes, this machine has ${available} left`);
+        throw new DeviceError(
+          `Cannot place ${program.name}: it takes ${layout.totalBytes} bytes, this machine has ${available} left; quantize it, or ask for shorter contexts (maxModelLen)`,
+        );
       }
       return await WasmExecutable.create(layout, model, threadsOf(options.threads));
     },

@@ -141,7 +141,10 @@ function overhead(program: Program, sizes: ProgramSizes): number {
 export function layOut(program: Program, options: CompileOptions, model: Model, memoryBytes: number): Layout {
   checkProgram(program, options);
   const sizes = new ProgramSizes(program, options, model, memoryBytes), besides = overhead(program, sizes);
-  if (besides > memoryBytes) throw new DeviceError(`Cannot place the activations: they take ${besides} bytes, one memory has ${memoryBytes}`);
+  if (besides > memoryBytes) {
+    const fix = "compute fewer tokens in a step (maxNumBatchedTokens), or ask for shorter contexts (maxModelLen)";
+    throw new DeviceError(`Cannot place the activations: they take ${besides} bytes, one memory has ${memoryBytes}; ${fix}`);
+  }
   const { memories: count, shards, lastMemory } = shard(program, (load) => sizes.load(load), memoryBytes - besides);
 
   const tensors = new Map<string, TensorPlace[]>();

@@ -65,7 +65,10 @@ export function shard(program: Program, bytesOf: (load: Load) => number, capacit
     if (load !== undefined && !memoryOf.has(load)) {
       const bytes = bytesOf(load);
       if (bytes > capacity) {
-        throw new DeviceError(`Cannot place the operand of ${step.label}: it takes ${bytes} bytes, one memory has room for ${capacity}`);
+        const [what, fix] = load.kind === "cache"
+          ? ["KV cache", "ask for shorter contexts (maxModelLen) or a smaller cache (cacheBytes)"]
+          : ["weight", "quantize it while loading"];
+        throw new DeviceError(`Cannot place the ${what} of ${step.label}: it takes ${bytes} bytes, one memory has room for ${capacity}; ${fix}`);
       }
       if (used + bytes > capacity) {
         filling++;
