@@ -74,7 +74,7 @@ export async function answer(
       if (filter.stopped) break;
     }
   } catch (error) {
-    if (!signal.aborted) throw error;
+    if (error !== signal.reason) throw error;
   }
   emit(filter.flush(), true);
   if (hasReasoning && answerText === "") sink.onReasoning("\n"); // Cut while it reasoned: what is said next begins a line.

@@ -100,7 +100,7 @@ export async function bench(args: readonly string[]): Promise<number> {
     if (values.json) writeOut(JSON.stringify(results) + "\n");
     return 0;
   } catch (error) {
-    if (interrupt.signal.aborted) return 130;
+    if (error === interrupt.signal.reason) return 130;
     throw error;
   } finally {
     status.clear();

@@ -4,6 +4,7 @@
  * @module
  */
 import type { CausalLM } from "../api/causal_lm.ts";
+import { DeviceError } from "../engine/backend.ts";
 import { answer, generationOptions } from "./answer.ts";
 import { ChatSession } from "./chat_session.ts";
 import { conversationTokens, requireTemplate } from "./conversation.ts";
@@ -55,10 +56,10 @@ export async function chat(args: readonly string[]): Promise<number> {
       const outcome = session.take(message);
       if (outcome.kind === "leave") return 0;
       if (outcome.kind === "reply") note(outcome.text);
-      else await tryTurn(model, session, outcome.text, (interrupt = new AbortController()).signal);
+      else await takeTurn(model, session, outcome.text, (interrupt = new AbortController()).signal);
     }
   } catch (error) {
-    if (interrupt.signal.aborted) return 130;
+    if (error === interrupt.signal.reason) return 130;
     throw error;
   } finally {
     lines.close();
@@ -66,14 +67,14 @@ export async function chat(args: readonly string[]): Promise<number> {
 }
 
 /** A turn that cannot be taken, because the template refuses the message or the answer fails, leaves the conversation as it was. */
-async function tryTurn(model: CausalLM, session: ChatSession, text: string, signal: AbortSignal): Promise<void> {
+export async function takeTurn(model: CausalLM, session: ChatSession, text: string, signal: AbortSignal): Promise<void> {
   const { length } = session.messages;
   try {
     await turn(model, session, text, signal);
   } catch (error) {
-    if (!(error instanceof TypeError || error instanceof RangeError)) throw error;
+    if (!(error instanceof TypeError || error instanceof RangeError || error instanceof DeviceError)) throw error;
     session.messages.length = length;
-    note(error.message);
+    note(error instanceof DeviceError ? `${error.message} (/save keeps the conversation)` : error.message);
   }
 }
 

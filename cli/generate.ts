@@ -43,8 +43,9 @@ export async function generate(args: readonly string[]): Promise<number> {
   const onInterrupt = () => interrupt.abort();
   Deno.addSignalListener("SIGINT", onInterrupt);
   try {
+    const startMs = performance.now();
     await using model = await loadCausalLM(values, interrupt.signal);
-    const loadMs = performance.now();
+    const loadMs = performance.now() - startMs, reason = model.deviceReason;
     const promptTokenIds = inputIds ?? await encode(model, prompt, values);
     const result = await answer(model, promptTokenIds, {
       ...generationOptions(values),
@@ -59,12 +60,16 @@ export async function generate(args: readonly string[]): Promise<number> {
       writeOut(JSON.stringify(report(result, promptTokenIds, loadMs, model.device, values.model ?? "embedded")) + "\n");
     } else {
       writeOut("\n");
-      if (values.verbose) writeError(summary(result, promptTokenIds.length, loadMs, `${model.device}: ${model.deviceReason}`));
-      else if (result.finishReason === "length") writeError(styled("dim", "The answer was cut at its most tokens: --max-new-tokens allows more\n"));
+      if (values.verbose) writeError(styled("dim", summary(result, promptTokenIds.length, loadMs, model.deviceReason === reason ? "" : model.deviceReason)));
+      else if (result.finishReason === "length") {
+        const isFull = promptTokenIds.length + result.tokenIds.length >= model.maxModelLen;
+        const why = isFull ? `the context holds ${model.maxModelLen} tokens` : "--max-new-tokens allows more";
+        writeError(styled("dim", `The answer was cut: ${why}\n`));
+      }
     }
     return result.finishReason === "aborted" ? 130 : 0;
   } catch (error) {
-    if (interrupt.signal.aborted) return 130;
+    if (error === interrupt.signal.reason) return 130;
     throw error;
   } finally {
     Deno.removeSignalListener("SIGINT", onInterrupt);
@@ -130,12 +135,16 @@ function report(
   };
 }
 
-/** The line of `--verbose`. */
-function summary(result: Answer, promptTokens: number, loadMs: number, device: string): string {
+/**
+ * The line of `--verbose`.
+ *
+ * @param turn How the device works after all, where that is not what it was when the model was loaded.
+ */
+function summary(result: Answer, promptTokens: number, loadMs: number, turn: string): string {
   const { prefillMs, decodeMs, tokenIds, finishReason } = result;
   const prefill = `prompt ${promptTokens} tokens in ${prefillMs.toFixed(0)} ms`;
   const decode = `answer ${tokenIds.length} tokens in ${decodeMs.toFixed(0)} ms (${
     ((tokenIds.length - 1) / Math.max(decodeMs, 1e-3) * 1000).toFixed(1)
   } tokens/s)`;
-  return styled("dim", `load ${loadMs.toFixed(0)} ms, ${prefill}, ${decode}, ${finishReason}, ${device}\n`);
+  return `load ${loadMs.toFixed(0)} ms, ${prefill}, ${decode}, ${finishReason}${turn && `; ${turn}`}\n`;
 }

@@ -46,9 +46,19 @@ export class LineReader {
       await new Promise<void>((resolve) => this.#wake = resolve);
       this.#wake = () => {};
     }
-    if (this.#interrupted) return "interrupted";
+    if (this.#interrupted) {
+      this.#forgetLine();
+      return "interrupted";
+    }
     const line = this.#lines.shift();
     return line === undefined ? null : { line };
+  }
+
+  /** What stands in the line already is given up, as in a shell. */
+  #forgetLine(): void {
+    if (!this.#interface.terminal || this.#closed) return;
+    this.#interface.write(null, { ctrl: true, name: "e" }); // To its end,
+    this.#interface.write(null, { ctrl: true, name: "u" }); // and delete back to its beginning.
   }
 
   close(): void {

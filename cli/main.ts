@@ -31,6 +31,7 @@ smolder COMMAND --help tells more. A model is a folder in Transformers format, a
 export async function main(args: readonly string[]): Promise<number> {
   const [name, ...rest] = args;
   try {
+    if (name === "help" && rest.length > 0) return await main([rest[0], "--help"]);
     if (name === undefined || name === "help" || name === "--help" || name === "-h") {
       (name === undefined ? writeError : writeOut)(help);
       return name === undefined ? 2 : 0;

@@ -5,7 +5,7 @@
  */
 import { onDevice } from "../api/device.ts";
 import { type CompiledModel, compileModel, type LoadOptions } from "../api/load_model.ts";
-import { rowAlignment } from "../engine/backend.ts";
+import { type Executable, rowAlignment } from "../engine/backend.ts";
 import { parseConfig } from "../engine/config.ts";
 import { type Format, isFourBit, rowBytes, storageTypes } from "../engine/formats.ts";
 import { programTensors } from "../engine/loader/plan_weights.ts";
@@ -72,8 +72,23 @@ export async function loadRandomModel(shape: string, format: RandomFormat, optio
     options.backend,
     (backend) => compileModel(backend, config, program, formats, options),
   );
-  const { executable } = compiled, [, blockBytes] = storageTypes[format];
-  const widest = Math.max(...tensors.map(({ cols }) => rowBytes(format, cols)));
+  try {
+    await writeRandomWeights(compiled.executable, tensors, format, options.signal);
+    return { ...compiled, deviceReason };
+  } catch (error) {
+    compiled.executable.close();
+    throw error;
+  }
+}
+
+/** @throws The signal's reason when it is aborted. */
+async function writeRandomWeights(
+  executable: Executable,
+  tensors: ReturnType<typeof programTensors>,
+  format: RandomFormat,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const [, blockBytes] = storageTypes[format], widest = Math.max(...tensors.map(({ cols }) => rowBytes(format, cols)));
   const bytes = randomBytes(format, chunkBytes + rowAlignment * widest + startBlocks * blockBytes);
   for (const [index, { name, isVector, rows, cols }] of tensors.entries()) {
     if (isVector) {
@@ -86,9 +101,9 @@ export async function loadRandomModel(shape: string, format: RandomFormat, optio
       executable.writeRows(name, row, bytes.subarray(start, start + Math.min(chunkRows, rows - row) * stride));
     }
     await new Promise((resolve) => setTimeout(resolve)); // An interrupt gets its turn.
+    signal?.throwIfAborted();
   }
   await executable.finishWeights();
-  return { ...compiled, deviceReason };
 }
 
 /** Whole blocks of random values up to about 0.03, none of them an infinity or NaN. */

@@ -12,12 +12,16 @@ export class ClosedPipe extends Error {
 
 const encoder = new TextEncoder();
 
-/** @throws {ClosedPipe} when nobody reads any more. */
+/**
+ * @throws {ClosedPipe} when nobody reads any more.
+ * @throws {Error} when the disk is full, for example.
+ */
 export function writeOut(text: string): void {
   try {
     writeAll(Deno.stdout, text);
   } catch (error) {
-    throw error instanceof Deno.errors.BrokenPipe ? new ClosedPipe() : error;
+    if (error instanceof Deno.errors.BrokenPipe) throw new ClosedPipe();
+    throw new Error(`Cannot write to standard output: ${error instanceof Error ? error.message : error}`, { cause: error });
   }
 }
 

@@ -87,6 +87,7 @@ const wrong: [string, string[], number, string, (string | Uint8Array)?][] = [
   ["system without chat", ["generate", "--prompt", "a", "--system", "b"], 2, "--system goes with --chat"],
   ["stray argument", ["generate", "tell me"], 2, "the prompt goes to --prompt"],
   ["unknown shape", ["bench", "--random", "huge"], 2, "--random must be one of smollm3-3b"],
+  ["help of an unknown command", ["help", "serv"], 2, "Unknown command serv"],
   ["nothing to measure", ["bench", "-p", "0", "-n", "0"], 2, "Nothing to measure"],
 ];
 for (const [name, args, expected, message, stdin] of wrong) {
@@ -104,6 +105,27 @@ Deno.test("a closed pipe ends generate quietly", async () => {
   await process.stdout.cancel();
   const [{ code }, stderr] = await Promise.all([process.status, new Response(process.stderr).text()]);
   assertEquals([code, stderr], [0, ""]);
+});
+
+Deno.test({
+  name: "a full disk is told",
+  ignore: Deno.build.os !== "linux",
+  fn: async () => {
+    const command = `"${Deno.execPath()}" run -A --no-check cli/main.ts generate --prompt a --max-new-tokens 2 > /dev/full`;
+    const { code, stderr } = await new Deno.Command("sh", { args: ["-c", command], cwd: root, env: { NO_COLOR: "1" } }).output();
+    assertEquals(code, 1);
+    assertStringIncludes(new TextDecoder().decode(stderr), "error: Cannot write to standard output: No space left on device");
+  },
+});
+
+Deno.test("an answer that fills the context is told as that", async () => {
+  const { code, stderr } = await smolder(["generate", "--prompt", "word ".repeat(2044), "--temperature", "0", "--max-new-tokens", "500"]);
+  assertEquals([code, stderr], [0, "The answer was cut: the context holds 2048 tokens\n"]);
+});
+
+Deno.test("--verbose tells of the device once, and of the time of loading alone", async () => {
+  const { stderr } = await smolder(["generate", "--prompt", "a", "--max-new-tokens", "2", "--device", "wasm", "--verbose"]);
+  assertMatch(stderr, /^wasm: wasm was asked for\nload \d+ ms, prompt 1 tokens in \d+ ms, answer 2 tokens in \d+ ms \([\d.]+ tokens\/s\), length\n$/);
 });
 
 Deno.test("an interrupt ends generate with what there is and status 130", async () => {
@@ -186,7 +208,7 @@ Deno.test("bench", async () => {
 });
 
 Deno.test("help is on standard output", async () => {
-  for (const args of [["--help"], ["generate", "--help"], ["chat", "-h"], ["inspect", "--help"], ["bench", "--help"]]) {
+  for (const args of [["--help"], ["help", "bench"], ["generate", "--help"], ["chat", "-h"], ["inspect", "--help"], ["bench", "--help"]]) {
     const { code, stdout } = await smolder(args);
     assertEquals(code, 0);
     assertStringIncludes(stdout, "smolder");
