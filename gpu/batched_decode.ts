@@ -52,7 +52,10 @@ export class BatchedDecode {
       }
       stream.finish((encoder) => {
         if (isDrawn) readback.record(encoder, sampler.made, 0, madeBytes);
-        wanted.forEach((row, i) => readback.record(encoder, logits, row * rowBytes, rowBytes, madeBytes + i * rowBytes));
+        for (let i = 0, end = 0; i < wanted.length; i = end) { // rows that follow one another in one piece
+          for (end = i + 1; wanted[end] === wanted[end - 1] + 1;) end++;
+          readback.record(encoder, logits, wanted[i] * rowBytes, (end - i) * rowBytes, madeBytes + i * rowBytes);
+        }
       });
     });
     const view = bytes > 0 ? await readback.view(bytes) : new ArrayBuffer(0);

@@ -28,8 +28,8 @@ export class DecodePaths {
 
   /** Makes the tokens that a request asks for, whichever way. */
   async decode(request: DecodeRequest): Promise<DecodeResult> {
-    const { batch: { tokens, inputsEmbeds }, sampling: [sampling] } = request;
-    if (typeof this.#walk !== "string" && tokens.length === 1 && sampling !== undefined && inputsEmbeds === undefined) {
+    const { batch: { tokens, inputsEmbeds }, sampling } = request;
+    if (typeof this.#walk !== "string" && tokens.length === 1 && sampling.length === 1 && inputsEmbeds === undefined) {
       const result = await this.#walk.decode(request);
       if (result) return result;
       this.#walk = "its workgroups were once not all resident, so that it got stuck";

@@ -69,13 +69,8 @@ export class GpuExecutable implements Executable {
   }
 
   execute(batch: Batch): Promise<Float32Array> {
-    const { logits } = this.#program, { readback } = this.#memory, bytes = batch.outputRows.length * logits.cols * 4;
-    return this.#calls.guard(async () => {
-      await this.#submit(batch, batch.inputsEmbeds ? 1 : 0, Infinity, (encoder) => {
-        if (bytes > 0) readback.record(encoder, this.#memory.buffer(logits), 0, bytes);
-      });
-      return bytes > 0 ? new Float32Array(await readback.view(bytes), 0, bytes / 4) : new Float32Array(0);
-    });
+    const sampling = Array.from(batch.outputRows, () => undefined);
+    return this.#calls.guard(async () => (await this.#paths.decode({ batch, sampling, steps: 1, rope: new Float32Array() })).logits);
   }
 
   /** Why one sequence is not decoded by the persistent walk; undefined when it is. */
@@ -105,7 +100,15 @@ export class GpuExecutable implements Executable {
 
   /** Runs steps `first` up to but not including `end`, so that a test can look at what each of them wrote. */
   executeSteps(batch: Batch, first: number, end: number): Promise<void> {
-    return this.#calls.guard(() => this.#submit(batch, first, end));
+    return this.#calls.guard(async () => {
+      const { recorded } = await this.#recorder.prepare(batch);
+      this.#calls.checkOpen("run a batch");
+      this.#calls.scoped(() => {
+        const stream = new CommandStream(this.gpu.device);
+        this.#recorder.record(stream, recorded, first, end);
+        stream.finish();
+      });
+    });
   }
 
   /** Uploads a batch and prepares its dispatches, which a profiler may record one by one. */
@@ -116,17 +119,6 @@ export class GpuExecutable implements Executable {
   /** Uploads a batch of one row and prepares its walk, for a profiler: see {@link PersistentDecode.prepare}. Undefined when there is none. */
   prepareWalk(batch: Batch, rope: Float32Array): Promise<((pass: GPUComputePassEncoder) => void) | undefined> {
     return this.#calls.guard(() => typeof this.#walk === "string" ? undefined : this.#walk.prepare(batch, rope));
-  }
-
-  /** Uploads the batch, records steps `first .. end` and whatever `more` does, and submits. */
-  async #submit(batch: Batch, first: number, end: number, more?: (encoder: GPUCommandEncoder) => void): Promise<void> {
-    const { recorded } = await this.#recorder.prepare(batch);
-    this.#calls.checkOpen("run a batch");
-    this.#calls.scoped(() => {
-      const stream = new CommandStream(this.gpu.device);
-      this.#recorder.record(stream, recorded, first, end);
-      stream.finish(more);
-    });
   }
 
   read(buffer: string, rows: number): Promise<Float32Array> {

@@ -6,7 +6,7 @@
  *
  * @module
  */
-import type { CompileOptions, DecodeRequest, DecodeResult } from "../engine/backend.ts";
+import { type CompileOptions, type DecodeRequest, type DecodeResult, noToken } from "../engine/backend.ts";
 import type { Batch } from "../engine/batch.ts";
 import type { Program } from "../engine/program.ts";
 import { mostSteps } from "./batch_inputs.ts";
@@ -34,6 +34,8 @@ export class PersistentDecode {
   readonly #gpu: Gpu;
   readonly #calls: DeviceCalls;
   readonly #memory: ProgramMemory;
+  readonly #logits: GPUBuffer;
+  readonly #vocabSize: number;
   readonly #kernels: Walk["kernels"];
   readonly #own: Record<"state" | "made" | "angles" | "blockTable", GPUBuffer>;
   readonly #buffers: GPUBuffer[] = [];
@@ -43,6 +45,7 @@ export class PersistentDecode {
 
   private constructor(gpu: Gpu, calls: DeviceCalls, program: Program, options: CompileOptions, memory: ProgramMemory, plan: Walk) {
     [this.#gpu, this.#calls, this.#memory, this.#kernels] = [gpu, calls, memory, plan.kernels];
+    [this.#logits, this.#vocabSize] = [memory.buffer(program.logits), program.logits.cols];
     const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST | GPUBufferUsage.COPY_SRC;
     const storage = (label: string, bytes: number) => {
       const buffer = gpu.device.createBuffer({ label, size: Math.max(16, bytes), usage });
@@ -57,8 +60,8 @@ export class PersistentDecode {
     };
     const mail = storage("mail", plan.mailBytes), abort = storage("abort", 16), layerInfo = storage("layers", plan.layerInfo.byteLength);
     gpu.device.queue.writeBuffer(layerInfo, 0, plan.layerInfo);
-    const { state, made, angles, blockTable } = this.#own, logits = memory.buffer(program.logits);
-    const fixed = [state, plan.scales, mail, abort, logits, plan.vectors, angles, blockTable, made, layerInfo];
+    const { state, made, angles, blockTable } = this.#own;
+    const fixed = [state, plan.scales, mail, abort, this.#logits, plan.vectors, angles, blockTable, made, layerInfo];
     this.#resources = [...fixed, ...plan.weights, ...plan.caches];
   }
 
@@ -76,15 +79,17 @@ export class PersistentDecode {
   }
 
   /**
-   * Makes the tokens of a request of one row.
+   * Makes the tokens of a request of one row, or its logits.
    *
    * @returns Undefined when not all workgroups were resident: nothing that was made means anything then, and nothing that the walk makes later would.
    */
   async decode({ batch, sampling: [row], steps, rope }: DecodeRequest): Promise<DecodeResult | undefined> {
     const { sampler, readback } = this.#memory, { device } = this.#gpu, { state, made } = this.#own;
-    const isGreedy = row!.temperature === 0 && row!.penalties === undefined, feeding = isGreedy ? undefined : await this.#ready(feed, [sampler.last, state]);
+    // The walk itself remembers the greatest logit: only what else is drawn needs the sampler.
+    const isDrawn = row !== undefined && (row.temperature > 0 || row.penalties !== undefined);
+    const feeding = isDrawn ? await this.#ready(feed, [sampler.last, state]) : undefined;
     if (feeding) await sampler.prepare([row], steps);
-    const walk = await this.prepare(batch, rope), bytes = steps * 4;
+    const walk = await this.prepare(batch, rope), bytes = row ? steps * 4 : this.#vocabSize * 4;
     this.#calls.scoped(() => {
       const encoder = device.createCommandEncoder(), pass = encoder.beginComputePass();
       for (let step = 0; step < steps; step++) {
@@ -95,11 +100,14 @@ export class PersistentDecode {
       }
       pass.end();
       readback.record(encoder, state, 0, 16);
-      readback.record(encoder, isGreedy ? made : sampler.made, 0, bytes, 16);
+      readback.record(encoder, row === undefined ? this.#logits : isDrawn ? sampler.made : made, 0, bytes, 16);
       device.queue.submit([encoder.finish()]);
     });
-    const words = new Uint32Array(await readback.read(16 + bytes));
-    return words[3] === 0 ? { tokens: words.subarray(4), logits: new Float32Array() } : undefined;
+    const view = await readback.view(16 + bytes), [, , , stuck] = new Uint32Array(view, 0, 4);
+    if (stuck !== 0) return undefined;
+    return row === undefined
+      ? { tokens: Uint32Array.of(noToken), logits: new Float32Array(view, 16, this.#vocabSize) }
+      : { tokens: new Uint32Array(view, 16, steps).slice(), logits: new Float32Array() };
   }
 
   /**

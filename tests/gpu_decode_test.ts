@@ -231,7 +231,7 @@ gpuTest("gpu decode: a request that makes no sense is refused", async () => {
   executable.close();
 });
 
-Deno.test("decode: one row whose token is drawn takes the walk; when the walk is stuck the other way makes the same call, and all later ones", async () => {
+Deno.test("decode: one row takes the walk, whether its token is drawn or its logits are wanted; when the walk is stuck the other way makes the same call, and all later ones", async () => {
   const request = { batch: { tokens: Uint32Array.of(1) }, sampling: [{ temperature: 0 }], steps: 4 } as unknown as DecodeRequest, calls: string[] = [];
   let isStuck = false;
   const path = <T>(name: string, result: () => T) => ({
@@ -240,20 +240,21 @@ Deno.test("decode: one row whose token is drawn takes the walk; when the walk is
       return Promise.resolve(result());
     },
   });
-  const [walked, batched] = [5, 6].map((token) => ({ tokens: Uint32Array.of(token), logits: new Float32Array() }));
+  const wanted = { ...request, sampling: [undefined] },
+    [walked, batched] = [5, 6].map((token) => ({ tokens: Uint32Array.of(token), logits: new Float32Array() }));
   const paths = new DecodePaths(path("batched", () => batched), path("walk", () => isStuck ? undefined : walked));
-  assertEquals([await paths.decode(request), paths.whyNotPersistent], [walked, undefined]);
+  for (const one of [request, wanted]) assertEquals([await paths.decode(one), paths.whyNotPersistent], [walked, undefined]);
   for (
     const other of [
-      { ...request, sampling: [undefined] },
+      { ...request, sampling: [] },
       { ...request, batch: { ...request.batch, tokens: new Uint32Array(2) } },
       { ...request, batch: { ...request.batch, inputsEmbeds: new Float32Array(4) } },
     ]
   ) assertEquals(await paths.decode(other), batched);
   isStuck = true;
-  assertEquals(await paths.decode(request), batched);
+  assertEquals(await paths.decode(wanted), batched);
   assertMatch(paths.whyNotPersistent!, /not all resident/);
   assertEquals(await paths.decode(request), batched);
-  assertEquals(calls, ["walk", "batched", "batched", "batched", "walk", "batched", "batched"]);
+  assertEquals(calls, ["walk", "walk", "batched", "batched", "batched", "walk", "batched", "batched"]);
   assertEquals(new DecodePaths(path("batched", () => batched), "there is none").whyNotPersistent, "there is none");
 });

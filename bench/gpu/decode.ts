@@ -1,6 +1,7 @@
 /**
- * Decode of the full SmolLM3-3B shape with random weights on the GPU, tokens a second: one sequence by the persistent walk, greedy and drawn; with --compare
- * against one dispatch a step; with --prefill 512,2048 prefill; with --batch 32 as many sequences at once, --steps 1,8 tokens of each in a call.
+ * Decode of the full SmolLM3-3B shape with random weights on the GPU, tokens a second: one sequence by the persistent walk, greedy, drawn, and with logits that
+ * the host reads; with --compare against one dispatch a step; with --prefill 512,2048 prefill; with --batch 32 as many sequences at once, --steps 1,8 tokens of
+ * each in a call.
  *
  * `deno run -A bench/gpu/decode.ts [--format q4_0,q8_0,bf16] [--context 512] [--layers 36] [--vocab 128256] [--prefill 512,2048] [--batch 32] [--steps 1,8] [--compare]`
  *
@@ -113,8 +114,11 @@ for (const format of args.format.split(",") as Format[]) {
     past = Math.max(past, context); // longer contexts: what lies in the cache beyond the prompt is zeros, which costs the same to read
     const token = argmax(logits);
     if (args.compare && !executable.whyNotPersistent) {
-      const one = await executable.execute(batch([token], past));
-      const slow = one.slice();
+      const bySteps = async () => {
+        await executable.executeSteps(batch([token], past), 0, Infinity);
+        return executable.read("logits", 1);
+      };
+      const slow = await bySteps();
       await executable.decode({ batch: batch([token], past), sampling: [greedy], steps: 1, rope: new Float32Array() });
       const fast = await executable.read("logits", 1);
       let dot = 0, a = 0, b = 0, worst = 0;
@@ -130,22 +134,24 @@ for (const format of args.format.split(",") as Format[]) {
         } rms; argmax ${argmax(slow)} ${argmax(fast)}`,
       );
       const t = performance.now();
-      for (let i = 0; i < 4; i++) await executable.execute(batch([token], past));
+      for (let i = 0; i < 4; i++) await bySteps();
       console.log(`  one dispatch a step: ${((performance.now() - t) / 4).toFixed(2)} ms a token`);
     }
     if (executable.whyNotPersistent) continue;
-    for (const [name, row, steps] of ways.flatMap(([name, row]) => [1, 16, 64].map((steps) => [name, row, steps] as const))) {
+    const drawing = ways.flatMap(([name, row]) => [1, 16, 64].map((steps) => [name, row, steps] as const));
+    for (const [name, row, steps] of [...drawing, ["logits read", undefined, 1] as const]) {
       let at = past, last = token;
       const times: number[] = [], made: number[] = [];
       for (let n = 0; n < Math.max(1, Math.floor(tokens / steps)) && made.length < tokens; n++) {
         const t = performance.now();
-        const { tokens: ids } = await executable.decode({
+        const { tokens: ids, logits } = await executable.decode({
           batch: batch([last], at),
-          sampling: [{ ...row, position: at - past }],
+          sampling: [row && { ...row, position: at - past }],
           steps,
           rope: batches.rotations(at + 1, steps - 1),
         });
         times.push(performance.now() - t);
+        if (row === undefined) ids[0] = argmax(logits);
         made.push(...ids);
         last = ids[steps - 1];
         at += steps;
