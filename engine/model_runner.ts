@@ -101,34 +101,29 @@ export class ModelRunner {
     this.#rope.fill(this.#rotations, row, position, Math.max(promptLength, position + 1));
   }
 
-  /** @param logits `[completions, vocabSize]`; changed. */
+  /**
+   * Row by row: a row is still in the caches when it is drawn from, and a bad one does not end the others' requests.
+   *
+   * @param logits `[completions, vocabSize]`; changed.
+   */
   #sample(completions: readonly Completion[], logits: Float32Array): Sampled[] {
-    const results: Sampled[] = [], rows: SamplerRow[] = [], raws: (Float32Array | null)[] = [];
-    const rowOf = (index: number) => logits.subarray(index * this.#vocabSize, (index + 1) * this.#vocabSize);
-    for (const [i, completion] of completions.entries()) {
+    return completions.map((completion, i) => {
       try {
-        raws.push(this.#process(completion, rowOf(i)));
+        return this.#sampleRow(completion, logits.subarray(i * this.#vocabSize, (i + 1) * this.#vocabSize));
       } catch (error) {
-        raws.push(null);
-        results[i] = asError(error);
+        return asError(error);
       }
-      // Log probabilities are those of the unprocessed distribution: where that one is gone, they come from the copy.
-      rows.push({ ...samplerRow(completion), logprobs: raws[i] ? undefined : completion.params.logprobs });
-    }
-    let sampled: Sampled[];
-    try {
-      sampled = this.#sampler.sample(logits, rows);
-    } catch {
-      // One bad row must not end the others' requests: row by row it shows which it is.
-      sampled = rows.map((row, i) => {
-        try {
-          return this.#sampler.sample(rowOf(i), [row])[0];
-        } catch (error) {
-          return asError(error);
-        }
-      });
-    }
-    return sampled.map((token, i) => results[i] ?? this.#addLogprobs(token, completions[i].params.logprobs, raws[i]));
+    });
+  }
+
+  #sampleRow(completion: Completion, logits: Float32Array): SampledToken {
+    const raw = this.#process(completion, logits), { logprobs } = completion.params;
+    // Log probabilities are those of the unprocessed distribution: where that one is gone, they come from the copy.
+    const [token] = this.#sampler.sample(logits, [{ ...samplerRow(completion), logprobs: raw ? undefined : logprobs }]);
+    if (raw === null || logprobs === undefined) return token;
+    // Greedy on the unprocessed row gives its best token's log probability; the others' differ from it as their logits do.
+    const [best] = this.#sampler.sample(raw, [{ temperature: 0, topK: 0, topP: 1, minP: 0, seed: 0n, position: 0, logprobs }]);
+    return { tokenId: token.tokenId, logprob: best.logprob! + raw[token.tokenId] - raw[best.tokenId], topLogprobs: best.topLogprobs };
   }
 
   /** Applies all that changes logits in place. Returns a copy of the unchanged ones when somebody wants them. */
@@ -141,13 +136,6 @@ export class ModelRunner {
     if (params.hasPenalties) this.#sampler.penalize(logits, penaltyRow(completion));
     if (onLogits !== undefined) onLogits(completion.index, raw!, logits.slice());
     return raw;
-  }
-
-  #addLogprobs(token: Sampled, logprobs: number | undefined, raw: Float32Array | null): Sampled {
-    if (token instanceof Error || logprobs === undefined || raw === null) return token;
-    // Greedy on the unprocessed row gives its best token's log probability; the others' differ from it as their logits do.
-    const best = this.#sampler.sample(raw, [{ temperature: 0, topK: 0, topP: 1, minP: 0, seed: 0n, position: 0, logprobs }])[0];
-    return { tokenId: token.tokenId, logprob: best.logprob! + raw[token.tokenId] - raw[best.tokenId], topLogprobs: best.topLogprobs };
   }
 }
 

@@ -10,8 +10,7 @@ export class Readback {
   readonly #buffer: GPUBuffer;
   /** Whether `mapAsync` is known to block, and the buffer has been mapped: then nobody need await it. Undefined before the first mapping. */
   #isBlocking: boolean | undefined;
-  /** What was read last: fresh memory for megabytes of logits would cost several times the copy. */
-  #view = new Uint8Array(0);
+  #isMapped = false;
 
   /** The first read takes some milliseconds more where it is not primed. */
   constructor(device: GPUDevice, bytes: number) {
@@ -35,36 +34,41 @@ export class Readback {
 
   /** Records the copy of `bytes` of `source` into this buffer. */
   record(encoder: GPUCommandEncoder, source: GPUBuffer, sourceOffset: number, bytes: number, offset = 0): void {
+    this.#unmap();
     encoder.copyBufferToBuffer(source, sourceOffset, this.#buffer, offset, bytes);
   }
 
   /** Waits for everything submitted and returns a copy of the first `bytes`. */
   async read(bytes: number): Promise<ArrayBuffer> {
-    return (await this.view(bytes)).slice(0, bytes);
+    return (await this.view(bytes)).slice();
   }
 
-  /** The same in memory of its own, which may be longer and is valid until the next call. */
+  /** The same without the copy: valid until the next call of anything here. It may be written to; nobody else sees that. */
   async view(bytes: number): Promise<ArrayBuffer> {
+    this.#unmap();
     const mapped = this.#buffer.mapAsync(GPUMapMode.READ, 0, bytes);
     if (this.#isBlocking) {
       mapped.catch(() => {}); // settles on its own, some milliseconds later
       try {
-        return this.#take(bytes);
+        return this.#range(bytes);
       } catch {
         // A runtime whose mapAsync does not block, or a lost device: the promise knows which.
       }
     }
     await mapped;
     this.#isBlocking = this.#isBlocking === undefined;
-    return this.#take(bytes);
+    return this.#range(bytes);
   }
 
-  #take(bytes: number): ArrayBuffer {
-    const mapped = new Uint8Array(this.#buffer.getMappedRange(0, bytes));
-    if (this.#view.length < bytes) this.#view = new Uint8Array(bytes);
-    this.#view.set(mapped);
-    this.#buffer.unmap();
-    return this.#view.buffer;
+  #range(bytes: number): ArrayBuffer {
+    const range = this.#buffer.getMappedRange(0, bytes);
+    this.#isMapped = true;
+    return range;
+  }
+
+  #unmap(): void {
+    if (this.#isMapped) this.#buffer.unmap();
+    this.#isMapped = false;
   }
 
   destroy(): void {
