@@ -158,7 +158,9 @@ export class WeightStore {
     const { tensor, rows, cols, half, rotary } = shape;
     if (format === undefined || !(format in layouts)) throw new TypeError(`Cannot place ${tensor}: the GPU has no kernels for ${format ?? "a missing format"}`);
     const { units, scaleBytes, headBytes = 0 }: Layout = layouts[format as GpuFormat], blocks = Math.ceil(cols / 32), pairs = Math.ceil(blocks / 2);
-    const groupRows = half ? 16 : 32, groupData = (half ? pairs : blocks) * units * 512, groupScales = (pairs * scaleBytes + headBytes) * groupRows;
+    const groupRows = half ? 16 : 32, groupData = (half ? pairs : blocks) * units * 512;
+    // q4_1 has a word beside each unit: no more than that, so that parts which follow one another are one matrix.
+    const groupScales = format === "q4_1" ? groupData / 4 : (pairs * scaleBytes + headBytes) * groupRows;
     // Heads whose rows change places stay in one piece.
     const unit = leastCommonMultiple(32, rotary || 1), isWhole = Math.ceil(rows / groupRows) * groupData <= bindingBytes;
     const chunkRows = isWhole ? rows : Math.floor(Math.floor(bindingBytes / groupData) * groupRows / unit) * unit;

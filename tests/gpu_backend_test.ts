@@ -36,6 +36,7 @@ const cases: Case[] = [
   { name: "q8_0, odd heads", format: "q8_0", config: { headDim: 24, hiddenAct: "gelu_pytorch_tanh" } },
   { name: "q4_0, untied, relu, window", format: "q4_0", config: { tieWordEmbeddings: false, hiddenAct: "relu", slidingWindows: [0, 6] } },
   { name: "q4_1, GQA 8, head 128", format: "q4_1", config: { numAttentionHeads: 8, numKeyValueHeads: 1, headDim: 128 } },
+  { name: "q4_1, an odd number of blocks, q, k and v joined", format: "q4_1", config: { hiddenSize: 160 } },
   { name: "q4_k, biases", format: "q4_k", config: { ...wide, attentionBias: true, mlpBias: true } },
   { name: "q5_k", format: "q5_k", config: wide },
   { name: "q6_k, untied", format: "q6_k", config: { ...wide, tieWordEmbeddings: false } },
