@@ -4,6 +4,7 @@
  * @module
  */
 import { DeviceError } from "../engine/backend.ts";
+import { multiprocessorsOf } from "./multiprocessors.ts";
 import { Pipelines } from "./pipelines.ts";
 
 /** A device with what it granted. */
@@ -99,7 +100,7 @@ export async function requestGpu({ without = [], bindingBytes = Infinity, limits
     coherent: granted.includes("wgpu-memory-decoration-coherent"),
     timestamps: granted.includes("timestamp-query"),
     subgroupSize: info.subgroupMinSize === info.subgroupMaxSize ? info.subgroupMinSize : 0,
-    workgroups: multiprocessors(info.description),
+    workgroups: multiprocessorsOf(info.description),
     pipelines: new Pipelines(device),
     failed,
   };
@@ -126,9 +127,4 @@ async function requestAdapter(): Promise<GPUAdapter> {
   const adapter = await navigator.gpu.requestAdapter({ powerPreference: "high-performance" });
   if (!adapter) throw new DeviceError("Cannot use WebGPU: no adapter found; install a Vulkan, Metal or DirectX 12 driver, or choose wasm");
   return adapter;
-}
-
-/** Multiprocessors of the GPUs on which the persistent walk was measured; WebGPU does not tell. */
-function multiprocessors(description: string): number {
-  return /H[12]00/.test(description) ? 132 : 0;
 }
