@@ -3,7 +3,8 @@
  * permission to load.
  *
  *     deno run -A _tools/build_model.ts            # needs Rust with the wasm32 target, wasm-pack and the wasm-bindgen of Cargo.lock
- *     deno run -R _tools/build_model.ts --check    # needs neither: are the generated modules those of the sources?
+ *     deno run -A _tools/build_model.ts --worker   # the worker alone: needs none of them
+ *     deno run -R _tools/build_model.ts --check    # nor does this: are the generated modules those of the sources?
  *
  * `threads`: SIMD, relaxed SIMD and atomics on a shared memory. `simd`: plain SIMD on a memory of its own. Both import their memory.
  * Rust's own variables (`RUSTC`, `CARGO`, `CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER`) are passed on.
@@ -162,6 +163,6 @@ async function check(): Promise<void> {
 if (Deno.args.includes("--check")) await check();
 else {
   await Deno.mkdir(OUTPUT, { recursive: true });
-  for (const build of builds) await buildCrate(build);
+  if (!Deno.args.includes("--worker")) { for (const build of builds) await buildCrate(build); }
   await buildWorker();
 }

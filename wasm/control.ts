@@ -90,6 +90,14 @@ export interface WorkerStart {
   readonly threads: number;
 }
 
+/** Frees a memory's workers from their barriers: word 3 of the team is `aborted`, word 1 the round. */
+export function abortTeam(words: Int32Array, teamAddress: number): void {
+  const team = teamAddress / 4;
+  Atomics.store(words, team + 3, 1);
+  Atomics.add(words, team + 1, 1);
+  Atomics.notify(words, team + 1);
+}
+
 /** What a worker posts: at its start, and when it fails. */
 export type WorkerMessage = { readonly kind: "ready" } | { readonly kind: "failed"; readonly message: string };
 

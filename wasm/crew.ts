@@ -5,7 +5,7 @@
  */
 import { Worker } from "node:worker_threads";
 import { DeviceError } from "../engine/backend.ts";
-import { ARGUMENTS, CONTROL_WORDS, DONE, EPOCH, FAILED, RUN, STOP, type WorkerMessage, type WorkerStart } from "./control.ts";
+import { abortTeam, ARGUMENTS, CONTROL_WORDS, DONE, EPOCH, FAILED, RUN, STOP, type WorkerMessage, type WorkerStart } from "./control.ts";
 
 /** What all workers are told alike. */
 export type CrewPlan = Omit<WorkerStart, "control" | "mailbox" | "thread">;
@@ -16,12 +16,15 @@ export class Crew {
   readonly mailbox: Uint8Array<SharedArrayBuffer>;
   readonly #control: Int32Array<SharedArrayBuffer>;
   readonly #workers: Worker[] = [];
+  /** Memories and where the team of each has its words; none once the crew is closed. */
+  #teams: readonly { readonly memory: WebAssembly.Memory; readonly teamAddress: number }[];
   #failed!: (error: DeviceError) => void;
   /** Rejects when a worker fails or the crew is closed. */
   readonly #failure = new Promise<never>((_, reject) => this.#failed = reject);
   #closed: DeviceError | null = null;
 
-  private constructor(mailboxBytes: number) {
+  private constructor({ memories, plans }: CrewPlan, mailboxBytes: number) {
+    this.#teams = memories?.map((memory, index) => ({ memory, teamAddress: plans[index].teamAddress })) ?? [];
     this.mailbox = new Uint8Array(new SharedArrayBuffer(mailboxBytes));
     this.#control = new Int32Array(new SharedArrayBuffer(4 * CONTROL_WORDS));
     this.#failure.catch(() => {}); // who waits hears of it; nobody waiting is no error
@@ -34,7 +37,7 @@ export class Crew {
    * @throws {DeviceError} when one cannot start, for want of memory for example.
    */
   static async start(source: string, plan: CrewPlan, mailboxBytes: number): Promise<Crew> {
-    const crew = new Crew(mailboxBytes);
+    const crew = new Crew(plan, mailboxBytes);
     const ready = Array.from({ length: plan.threads }, (_, thread) => crew.#startWorker(source, { ...plan, thread }));
     try {
       await Promise.race([Promise.all(ready), crew.#failure]);
@@ -122,7 +125,11 @@ export class Crew {
   close(): void {
     this.#closed ??= new DeviceError("The model was closed");
     this.#failed(this.#closed);
+    // Who sleeps when it is terminated keeps its thread and its memories for ever: let all wake up and leave, from between commands and from barriers.
     this.#issue(STOP, []);
+    for (const { memory, teamAddress } of this.#teams) abortTeam(new Int32Array(memory.buffer), teamAddress);
+    this.#teams = [];
+    Atomics.notify(this.#control, DONE); // So would a run that waits, its mailbox.
     for (const worker of this.#workers.splice(0)) void worker.terminate();
   }
 }

@@ -5,7 +5,7 @@
  * @module
  */
 import { parentPort } from "node:worker_threads";
-import { ARGUMENTS, ARRIVED, DONE, EPOCH, FAILED, PACK, READ, RUN, STOP, type WorkerMessage, type WorkerStart, WRITE } from "./control.ts";
+import { abortTeam, ARGUMENTS, ARRIVED, DONE, EPOCH, FAILED, PACK, READ, RUN, STOP, type WorkerMessage, type WorkerStart, WRITE } from "./control.ts";
 import { type ModelExports, modelImports } from "./model_exports.ts";
 
 const port = parentPort!;
@@ -28,16 +28,6 @@ class Place {
     this.exports.__stack_pointer.value = plan.stackTop + thread * plan.stackBytes;
     if (thread === 0) { for (const { address, words } of plan.image) this.words.set(words, address / 4); }
   }
-}
-
-/** Frees the others from their barriers: word 3 of the team is `aborted`, word 1 the round. */
-function abort(places: readonly Place[], { plans }: WorkerStart): void {
-  places.forEach(({ words }, index) => {
-    const team = plans[index].teamAddress / 4;
-    Atomics.store(words, team + 3, 1);
-    Atomics.add(words, team + 1, 1);
-    Atomics.notify(words, team + 1);
-  });
 }
 
 /** Returns whether the whole program ran. */
@@ -99,7 +89,7 @@ function serve(start: WorkerStart): void {
     try {
       switch (epoch & 7) {
         case STOP:
-          return port.close();
+          return; // Its port has nothing to close; the main thread ends it.
         case RUN:
           if (run(start, places, mailbox, args) && thread === 0) done(epoch);
           break;
@@ -126,7 +116,7 @@ function serve(start: WorkerStart): void {
       }
     } catch (error) {
       Atomics.store(control, FAILED, 1);
-      abort(places, start);
+      places.forEach(({ words }, index) => abortTeam(words, plans[index].teamAddress)); // The others leave, too.
       post({ kind: "failed", message: `thread ${thread}: ${error}` });
       done(epoch);
     }
