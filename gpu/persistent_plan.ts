@@ -47,10 +47,14 @@ export interface Walk {
   readonly layerInfo: Uint32Array<ArrayBuffer>;
 }
 
+/** Threads of a workgroup of persistent_head.wgsl. */
+const walkThreads = 512;
+
 /** @returns The plan, or in words why the walk does not fit this program or device. */
 export function planWalk(gpu: Gpu, program: Program, options: CompileOptions, memory: Memory, workgroups: number): Walk | string {
   if (!gpu.subgroups || !gpu.coherent) return `${gpu.name} does not grant subgroups and coherent storage`;
   if (gpu.subgroupSize !== 32) return `${gpu.name} has subgroups of ${gpu.subgroupSize}, not 32`;
+  if (memory.workgroup.threads < walkThreads) return `workgroups have ${memory.workgroup.threads} threads, not ${walkThreads}`;
   if (workgroups === 0) return `how many multiprocessors ${gpu.name} has is not known`;
   if (options.cacheType === "f32") return "the KV cache is f32";
   const shift = Math.log2(options.blockSize);

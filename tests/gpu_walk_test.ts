@@ -24,15 +24,17 @@ interface Case {
   readonly config?: Partial<SmolLM3Config>;
   readonly options?: Partial<CompileOptions>;
   readonly cacheType?: CacheType;
+  readonly limits?: Partial<GPUSupportedLimits>;
 }
 
-function compile({ format, config, options, cacheType = "f16" }: Case): Promise<GpuExecutable> {
+function compile({ format, config, options, cacheType = "f16", limits }: Case): Promise<GpuExecutable> {
   const program = smolLM3(randomConfig({ ...shape, ...config }));
   const formats = new Map(
     program.weights.flatMap(({ parts, rows }) => parts.map(({ tensor }): [string, Format] => [tensor, rows === 1 ? "f32" : format(tensor)])),
   );
   const sizes = { maxRows: 16, maxOutputs: 1, maxSequences: 1, maxContext: 8192, blockSize: 16, blocks: 512 };
-  return GpuExecutable.compile(gpu!, program, { ...sizes, cacheType, activations: "int8", formats, threads: 1, ...options });
+  const own = limits ? { ...gpu!, limits: new Proxy(gpu!.limits, { get: (all, name) => Reflect.get({ ...limits }, name) ?? Reflect.get(all, name) }) } : gpu!;
+  return GpuExecutable.compile(own, program, { ...sizes, cacheType, activations: "int8", formats, threads: 1, ...options });
 }
 
 /** One token more after `past`. */
@@ -74,6 +76,7 @@ const refused: Record<string, Case> = {
   "it has no part for f32": { format: () => "f32" },
   "some of its matrices are quantized and some are not": { format: (tensor) => tensor.includes("embed") ? "bf16" : "q8_0" },
   "activations are to be float32": { format: () => "q8_0", options: { activations: "float32" } },
+  "workgroups have 256 threads, not 512": { format: () => "q8_0", limits: { maxComputeInvocationsPerWorkgroup: 256 } },
   "the KV cache is f32": { format: () => "q8_0", cacheType: "f32" },
   "the block size 24 is no power of two": { format: () => "q8_0", options: { blockSize: 24 } },
   "it has biases": { format: () => "q8_0", config: { mlpBias: true } },
