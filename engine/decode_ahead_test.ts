@@ -66,7 +66,7 @@ Deno.test("several sequences, sampling and penalties are the device's business",
 
 Deno.test("whoever looks at logits gets a step for each token; the device draws the others' tokens", async () => {
   const onLogits = () => {}, logitsProcessors = [(_: readonly number[], logits: Float32Array) => logits.reverse()];
-  const watchers = [{ samplingParams: greedy({ logprobs: 0 }) }, { samplingParams: greedy({ minTokens: 20 }) }, { onLogits }, { logitsProcessors }];
+  const watchers = [{ samplingParams: greedy({ logprobs: 0 }) }, { onLogits }, { logitsProcessors }];
   for (const watcher of watchers) {
     const answers = async (maxDecodeSteps: number) => {
       const { core, executable, assertIdle } = setUp();
@@ -79,6 +79,22 @@ Deno.test("whoever looks at logits gets a step for each token; the device draws 
     };
     assertEquals(await answers(8), await answers(0));
   }
+});
+
+Deno.test("tokens that must not end the answer yet are the device's business", async () => {
+  const { sampler } = await loadHost(), { core, executable, assertIdle } = setUp({}, { sampler }), { core: plain } = setUp({}, { sampler });
+  const answer = endless([1, 2], 30), ends = new Set([answer[3], answer[11]]);
+  executable.maxDecodeSteps = 8;
+  const answers = async ({ add }: Pick<typeof core, "add">) => {
+    const samplingParams = greedy({ maxTokens: 30, minTokens: 9, stopTokenIds: [...ends, vocabSize + 1] });
+    const outputs = await Promise.all([[1, 2], [7]].map((promptTokenIds) => add({ promptTokenIds, samplingParams }).result()));
+    return outputs.map(({ outputs: [{ tokenIds, finishReason }] }) => ({ tokenIds, finishReason }));
+  };
+  const made = await answers({ add: core.add.bind(core) });
+  assertEquals(made, await answers({ add: plain.add.bind(plain) }));
+  for (const { tokenIds } of made) assert(tokenIds.length >= 9 && tokenIds.slice(0, 9).every((id) => !ends.has(id)));
+  assert(executable.mostSteps > 1 && executable.drawn >= made.flatMap(({ tokenIds }) => tokenIds).length);
+  assertIdle();
 });
 
 Deno.test("a token that cannot be biased is told as ever", async () => {

@@ -37,7 +37,10 @@ export class ModelRunner {
   maxAhead({ sequences, tokens, outputRows }: ScheduledStep<Completion>): number {
     const { length } = sequences;
     if (!this.#draws || tokens.length !== length || outputRows.length !== length) return 0;
-    return sequences.every((completion) => this.#isForDevice(completion)) ? this.#executable.maxDecodeSteps! - 1 : 0;
+    if (!sequences.every((completion) => this.#isForDevice(completion))) return 0;
+    // Whether the end is possible is the same for all tokens that are made of a sequence.
+    const untilEnd = sequences.filter(mustNotStop).map(({ params, outputTokenIds }) => params.minTokens - outputTokenIds.length);
+    return Math.min(this.#executable.maxDecodeSteps!, ...untilEnd) - 1;
   }
 
   /**
@@ -62,7 +65,7 @@ export class ModelRunner {
       outputRows: step.outputRows,
     };
     if (!this.#draws) return [this.#sample(completions, await this.#executable.execute(batch))];
-    const sampling = completions.map((completion) => this.#isForDevice(completion) ? rowSampling(completion) : undefined), steps = 1 + step.ahead;
+    const sampling = completions.map((completion) => this.#isForDevice(completion) ? this.#rowSampling(completion) : undefined), steps = 1 + step.ahead;
     const { tokens, logits } = await this.#executable.decode!({ batch, sampling, steps, rope: rope.subarray(split) });
     const sampled = this.#sample(completions.filter((_, i) => sampling[i] === undefined), logits).values();
     return Array.from({ length: steps }, (_, at) => {
@@ -79,7 +82,7 @@ export class ModelRunner {
   /** Whether the device can draw the next token: nobody wants its logits, and each biased one is there. */
   #isForDevice(completion: Completion): boolean {
     const { params: { logprobs, logitBias }, logitsProcessors, onLogits } = completion;
-    if (logprobs !== undefined || logitsProcessors.length > 0 || onLogits !== undefined || mustNotStop(completion)) return false;
+    if (logprobs !== undefined || logitsProcessors.length > 0 || onLogits !== undefined) return false;
     return logitBias === undefined || [...logitBias.keys()].every((id) => id < this.#vocabSize);
   }
 
@@ -128,14 +131,27 @@ export class ModelRunner {
 
   /** Applies all that changes logits in place. Returns a copy of the unchanged ones when somebody wants them. */
   #process(completion: Completion, logits: Float32Array): Float32Array | null {
-    const { params, tokens, logitsProcessors, onLogits, stopChecker } = completion, isHidden = mustNotStop(completion);
-    const changes = logitsProcessors.length > 0 || isHidden || params.hasPenalties;
+    const { params, tokens, logitsProcessors, onLogits } = completion, penalties = this.#penalties(completion);
+    const changes = logitsProcessors.length > 0 || penalties !== undefined;
     const raw = onLogits !== undefined || changes && params.logprobs !== undefined ? logits.slice() : null;
     for (const process of logitsProcessors) process(tokens, logits);
-    if (isHidden) { for (const id of stopChecker.stopTokenIds) logits[id] = -Infinity; }
-    if (params.hasPenalties) this.#sampler.penalize(logits, penaltyRow(completion));
+    if (penalties) this.#sampler.penalize(logits, penalties);
     if (onLogits !== undefined) onLogits(completion.index, raw!, logits.slice());
     return raw;
+  }
+
+  #rowSampling(completion: Completion): RowSampling {
+    return { ...samplerRow(completion), penalties: this.#penalties(completion) };
+  }
+
+  /** What changes the logits of a row; undefined: nothing. */
+  #penalties(completion: Completion): PenaltyRow | undefined {
+    const { params, promptTokenIds, outputTokenIds, stopChecker: { stopTokenIds } } = completion,
+      { repetitionPenalty, frequencyPenalty, presencePenalty } = params;
+    const hidden = mustNotStop(completion) ? [...stopTokenIds].filter((id) => id < this.#vocabSize).map((id): [number, number] => [id, -Infinity]) : [];
+    if (!params.hasPenalties && hidden.length === 0) return undefined;
+    const logitBias = hidden.length > 0 ? new Map([...params.logitBias ?? [], ...hidden]) : params.logitBias;
+    return { repetitionPenalty, frequencyPenalty, presencePenalty, promptTokenIds, outputTokenIds, logitBias };
   }
 }
 
@@ -146,15 +162,6 @@ function mustNotStop({ params, outputTokenIds, stopChecker }: Completion): boole
 
 function samplerRow({ params: { temperature, topK, topP, minP }, seed, outputTokenIds }: Completion): SamplerRow {
   return { temperature, topK, topP, minP, seed, position: outputTokenIds.length };
-}
-
-function penaltyRow({ params, promptTokenIds, outputTokenIds }: Completion): PenaltyRow {
-  const { repetitionPenalty, frequencyPenalty, presencePenalty, logitBias } = params;
-  return { repetitionPenalty, frequencyPenalty, presencePenalty, promptTokenIds, outputTokenIds, logitBias };
-}
-
-function rowSampling(completion: Completion): RowSampling {
-  return { ...samplerRow(completion), penalties: completion.params.hasPenalties ? penaltyRow(completion) : undefined };
 }
 
 /** What the device says. It is as strict as the host's sampler. */
