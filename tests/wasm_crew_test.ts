@@ -37,6 +37,23 @@ Deno.test("wasm: a run is over when it is done, not when somebody wakes who wait
   crew.close();
 });
 
+Deno.test("wasm: a run leaves nothing behind with what the next one waits for", async () => {
+  const crew = await Crew.start(lateWaker, { threads: 1 } as CrewPlan, 16), { race } = Promise, runs: Set<unknown>[] = [];
+  Promise.race = (promises: Iterable<unknown>): Promise<never> => {
+    const waited = [...promises];
+    for (const promise of waited) runs.at(-1)!.add(promise);
+    return race.call(Promise, waited) as Promise<never>;
+  };
+  for (let run = 0; run < 3; run++) {
+    runs.push(new Set());
+    await crew.run(0, 0, 1);
+  }
+  Promise.race = race;
+  assertEquals(runs.map(({ size }) => size > 0), [true, true, true]);
+  assertEquals(runs.reduce((all, run) => all.union(run)).size, runs.reduce((sum, { size }) => sum + size, 0));
+  crew.close();
+});
+
 Deno.test("wasm: a worker does a command once, however often it is woken", async () => {
   const control = new Int32Array(new SharedArrayBuffer(4 * CONTROL_WORDS)), worker = new Worker(workerSource, { eval: true }), done: string[] = [];
   const next = () => new Promise<{ kind: string }>((resolve) => worker.once("message", resolve));

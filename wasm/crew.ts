@@ -21,13 +21,15 @@ export class Crew {
   #failed!: (error: DeviceError) => void;
   /** Rejects when a worker fails or the crew is closed. */
   readonly #failure = new Promise<never>((_, reject) => this.#failed = reject);
+  /** Rejects the run under way: what waits for the failure itself, which hardly ever comes, stays with it until it does. */
+  #interrupt: (error: unknown) => void = () => {};
   #closed: DeviceError | null = null;
 
   private constructor({ memories, plans }: CrewPlan, mailboxBytes: number) {
     this.#teams = memories?.map((memory, index) => ({ memory, teamAddress: plans[index].teamAddress })) ?? [];
     this.mailbox = new Uint8Array(new SharedArrayBuffer(mailboxBytes));
     this.#control = new Int32Array(new SharedArrayBuffer(4 * CONTROL_WORDS));
-    this.#failure.catch(() => {}); // who waits hears of it; nobody waiting is no error
+    this.#failure.catch((error) => this.#interrupt(error)); // nobody waiting is no error
   }
 
   /**
@@ -103,7 +105,9 @@ export class Crew {
   /** Runs steps of the program on the batch of so many bytes in the mailbox. */
   async run(batchBytes: number, fromStep: number, toStep: number): Promise<void> {
     this.finish();
-    const control = this.#control;
+    const control = this.#control, { promise: interruption, reject } = Promise.withResolvers<never>();
+    this.#interrupt = reject;
+    interruption.catch(() => {}); // who waits hears of it
     for (const worker of this.#workers) worker.ref();
     try {
       this.#issue(RUN, [batchBytes, fromStep, toStep]);
@@ -111,7 +115,7 @@ export class Crew {
       // Who finished the command before may have said so and be late to wake whoever waits for it: being woken is no proof.
       for (let done = Atomics.load(control, DONE); done !== issued; done = Atomics.load(control, DONE)) {
         const wait = Atomics.waitAsync(control, DONE, done);
-        if (wait.async) await Promise.race([wait.value, this.#failure]);
+        if (wait.async) await Promise.race([wait.value, interruption]);
       }
       // The failure's message may still be on its way.
       if (Atomics.load(control, FAILED) !== 0) await this.#failure;
