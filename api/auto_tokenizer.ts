@@ -117,7 +117,8 @@ export class AutoTokenizer {
   /**
    * Encodes several texts, to one length when asked for.
    *
-   * @throws {TypeError} when texts are to be padded and there is no padding token.
+   * @returns A row for each text, `[texts, tokens]`.
+   * @throws {TypeError} when an option is unknown or of the wrong type, or texts are to be padded and there is no padding token.
    * @throws {RangeError} when `maxLength` is no number of tokens.
    */
   encodeBatch(texts: readonly string[], options: BatchOptions = {}): BatchEncoding {
@@ -147,7 +148,11 @@ export class AutoTokenizer {
     return this.#usable.decode(ids, options);
   }
 
-  /** Decodes each sequence. */
+  /**
+   * Decodes each sequence.
+   *
+   * @throws {TypeError} as {@link AutoTokenizer.decode}.
+   */
   batchDecode(sequences: readonly ArrayLike<number>[], options: DecodeOptions = {}): string[] {
     if (!Array.isArray(sequences)) throw new TypeError(`Cannot decode ${inWords(sequences)}: expected a list of lists of token ids`);
     return sequences.map((ids) => this.decode(ids, options));
@@ -175,7 +180,7 @@ export class AutoTokenizer {
     return this.#id(token);
   }
 
-  /** Raw bytes of one token. */
+  /** Raw bytes of one token; none for an id without a token. */
   tokenBytes(id: number): Uint8Array {
     return this.#usable.tokenBytes(id);
   }

@@ -63,7 +63,9 @@ export class SmolLM3ForCausalLM implements AsyncDisposable {
    * Loads a model.
    *
    * @param source A folder in Transformers format, a `.gguf` file, a hub id, or `embedded`.
-   * @throws {TypeError} when an option is unknown or a file is not what it should be.
+   * @throws {Deno.errors.NotFound} when there is no such model, or a file of it is missing; the message says what would be accepted.
+   * @throws {Deno.errors.NotCapable} when a permission is missing; the message names the flag.
+   * @throws {TypeError | RangeError | SyntaxError} when an option or a file is not what it should be; the message names it.
    * @throws {DeviceError} when the device is missing or too small.
    */
   static async fromPretrained(source: string, options?: LoadOptions): Promise<SmolLM3ForCausalLM> {

@@ -108,7 +108,9 @@ export class Engine implements AsyncDisposable {
    * Loads a model.
    *
    * @param source A folder in Transformers format, a `.gguf` file, a hub id, or `embedded`.
-   * @throws {TypeError} when an option is unknown or a file is not what it should be.
+   * @throws {Deno.errors.NotFound} when there is no such model, or a file of it is missing; the message says what would be accepted.
+   * @throws {Deno.errors.NotCapable} when a permission is missing; the message names the flag.
+   * @throws {TypeError | RangeError | SyntaxError} when an option or a file is not what it should be; the message names it.
    * @throws {DeviceError} when the device is missing or too small.
    */
   static async fromPretrained(source: string, options?: LoadOptions): Promise<Engine> {
@@ -133,10 +135,10 @@ export class Engine implements AsyncDisposable {
   generate(request: GenerateRequest): RequestStream {
     if (this.#isDisposed) throw new Error("The engine is disposed");
     checkRequest(request);
-    const { messages: _, chatTemplateOptions: __, ...rest } = request;
+    const { messages: _, chatTemplateOptions: __, samplingParams = this.defaultSamplingParams, ...rest } = request;
     const given = (["prompt", "promptTokenIds", "messages"] as const).filter((name) => request[name] !== undefined);
     if (given.length !== 1) throw new TypeError(`A request needs exactly one of prompt, promptTokenIds and messages, got ${given.join(" and ") || "none"}`);
-    return this.#core.add({ samplingParams: this.defaultSamplingParams, ...rest, promptTokenIds: this.#promptTokenIds(request) });
+    return this.#core.add({ ...rest, samplingParams, promptTokenIds: this.#promptTokenIds(request) });
   }
 
   /** Counters and rates. */

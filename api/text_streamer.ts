@@ -20,9 +20,9 @@ export interface TokenDecoder {
 
 /** Options of {@link TextStreamer}. */
 export interface TextStreamerOptions {
-  /** Leave the prompt out. */
+  /** Leave the prompt out. Default false. */
   readonly skipPrompt?: boolean;
-  /** Leave special tokens out. */
+  /** Leave special tokens out. Default false. */
   readonly skipSpecialTokens?: boolean;
 }
 
