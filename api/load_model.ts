@@ -9,7 +9,7 @@ import type { Format } from "../engine/formats.ts";
 import { GenerationConfig } from "../engine/generation_config.ts";
 import type { Host } from "../engine/host.ts";
 import { type Checkpoint, openCheckpoint } from "../engine/loader/checkpoint.ts";
-import { type LoadProgress, loadWeights } from "../engine/loader/load_weights.ts";
+import { type LoadProgress, loadWeights, readWeights } from "../engine/loader/load_weights.ts";
 import { planWeights } from "../engine/loader/plan_weights.ts";
 import { resolveSource } from "../engine/loader/source.ts";
 import type { TokenizerFiles } from "../engine/loader/tokenizer_files.ts";
@@ -114,15 +114,23 @@ export async function loadModel(source: string, options: LoadOptions = {}): Prom
   const opening = resolveSource(source, { revision: options.revision, cacheDir: options.cacheDir }).then(openCheckpoint);
   let executable: Executable | undefined;
   try {
-    const [checkpoint, host] = await Promise.all([opening, import("../wasm/host.ts").then(({ loadHost }) => loadHost())]);
-    const { config } = checkpoint, program = smolLM3(config);
-    const { result: { plan, compiled }, reason } = await onDevice(options.device ?? "auto", options.backend, async (backend) => {
+    const loading = import("../wasm/host.ts").then(({ loadHost }) => loadHost());
+    loading.catch(() => {}); // noticed below
+    const checkpoint = await opening, { config } = checkpoint, program = smolLM3(config);
+    const { result: { weights, compiled }, reason } = await onDevice(options.device ?? "auto", options.backend, async (backend) => {
       const plan = planWeights(program, checkpoint, backend.formats, { dtype, quantization });
       signal?.throwIfAborted();
-      return { plan, compiled: await compileModel(backend, config, program, plan, options) };
+      const weights = readWeights(program, checkpoint, plan);
+      try {
+        return { weights, compiled: await compileModel(backend, config, program, plan, options) };
+      } catch (error) {
+        await weights.settle();
+        throw error;
+      }
     });
     executable = compiled.executable;
-    await loadWeights(program, checkpoint, plan, host.codec, executable, { onProgress, signal, doubleQuant });
+    const host = await loading;
+    await loadWeights(weights, host.codec, executable, { onProgress, signal, doubleQuant });
     const { name, configJson, tokenizer: tokenizerFiles } = checkpoint, generationConfig = readGenerationConfig(checkpoint);
     return { ...compiled, name, deviceReason: reason, host, configJson, tokenizerFiles, generationConfig };
   } catch (error) {

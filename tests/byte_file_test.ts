@@ -40,13 +40,28 @@ Deno.test("a file that is cut off after it was opened", () =>
     await assertRejects(() => file.readAside(0, new Uint8Array(bytes.length)), RangeError, message);
   }));
 
-Deno.test("rows stay as they are while the next ones are read, and no longer", async () => {
-  const [rows, cols] = [6, 100],
-    shape = [rows, cols],
-    stored = { storageType: "f32", shape, byteLength: 2400, file: new MemoryFile("m", bytes), offsetBytes: 8 } as const;
-  const store = new TensorStore(new Map([["m", stored]]), []), row = (i: number) => bytes.subarray(8 + 400 * i, 408 + 400 * i);
-  const first = await store.readRows("m", 0, 1), second = await store.readRows("m", 3, 1);
-  assertEquals([first, second], [row(0), row(3)]);
-  await store.readRows("m", 5, 1);
-  assertEquals([first, second], [row(5), row(3)]);
+Deno.test("many reads of a local file at once, more than it has readers", () =>
+  withFile(async (_, file) => {
+    const reads = Array.from({ length: 40 }, (_, i) => ({ offset: i * 70_001, into: new Uint8Array(3_000_007 - i * 70_001) }));
+    await Promise.all(reads.map(({ offset, into }) => file.readAside(offset, into)));
+    for (const { offset, into } of reads) assertEquals(into, bytes.subarray(offset));
+  }));
+
+Deno.test("a read that fails leaves its reader to others", () =>
+  withFile(async (path, file) => {
+    await Deno.truncate(path, 500_000);
+    const failing = Array.from({ length: 20 }, () => assertRejects(() => file.readAside(600_000, new Uint8Array(8)), RangeError, "it was cut off"));
+    await Promise.all(failing);
+    const into = new Uint8Array(400_000);
+    await file.readAside(0, into);
+    assertEquals(into, bytes.subarray(0, 400_000));
+  }));
+
+Deno.test("rows are read into memory that is given, or into memory of their own", async () => {
+  const shape = [6, 100], stored = { storageType: "f32", shape, byteLength: 2400, file: new MemoryFile("m", bytes), offsetBytes: 8 } as const;
+  const store = new TensorStore(new Map([["m", stored]]), []), rows = (first: number, end: number) => bytes.subarray(8 + 400 * first, 8 + 400 * end);
+  const memory = new Uint8Array(1000), [given, own] = await Promise.all([store.readRows("m", 1, 2, memory), store.readRows("m", 3, 3)]);
+  assertEquals([given, own], [rows(1, 3), rows(3, 6)]);
+  assertEquals([given.buffer === memory.buffer, given.byteOffset, memory.subarray(800).every((byte) => byte === 0)], [true, 0, true]);
+  await assertRejects(() => store.readRows("m", 0, 3, memory), RangeError, "Cannot read 3 rows of m into 1000 bytes: they take 1200");
 });

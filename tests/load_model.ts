@@ -6,7 +6,7 @@
 import type { Executable } from "../engine/backend.ts";
 import type { Batch } from "../engine/batch.ts";
 import { type Checkpoint, openCheckpoint } from "../engine/loader/checkpoint.ts";
-import { loadWeights } from "../engine/loader/load_weights.ts";
+import { loadWeights, readWeights } from "../engine/loader/load_weights.ts";
 import { planWeights } from "../engine/loader/plan_weights.ts";
 import { resolveSource } from "../engine/loader/source.ts";
 import { RopeTable } from "../engine/rope.ts";
@@ -51,7 +51,7 @@ export class OracleModel {
       formats,
       threads: 1,
     });
-    await loadWeights(program, checkpoint, formats, (await loadHost()).codec, executable);
+    await loadWeights(readWeights(program, checkpoint, formats), (await loadHost()).codec, executable);
     return new OracleModel(checkpoint, executable, maxRows, new RopeTable(checkpoint.config));
   }
 

@@ -5,7 +5,7 @@ import { type Format, rowBytes, type StorageType } from "../engine/formats.ts";
 import type { Codec } from "../engine/host.ts";
 import { MemoryFile } from "../engine/loader/byte_file.ts";
 import { type Checkpoint, openCheckpoint } from "../engine/loader/checkpoint.ts";
-import { type LoadProgress, loadWeights } from "../engine/loader/load_weights.ts";
+import { type LoadProgress, loadWeights, readWeights } from "../engine/loader/load_weights.ts";
 import { planWeights } from "../engine/loader/plan_weights.ts";
 import { resolveSource } from "../engine/loader/source.ts";
 import { type StoredTensor, TensorStore } from "../engine/loader/tensor_store.ts";
@@ -30,7 +30,7 @@ function checkpointOf(tensors: Record<string, [StorageType | "i8", number[]]>, f
     generationConfig: {},
     tokenizer: { config: {}, chatTemplate: null, spec: () => Promise.reject(new Error("none")) },
     tensors: store.tensors,
-    readRows: (name, firstRow, rowCount) => store.readRows(name, firstRow, rowCount),
+    readRows: store.readRows.bind(store),
     close: () => store.close(),
   };
 }
@@ -102,7 +102,9 @@ Deno.test("rows arrive in aligned chunks, untouched where the format is native, 
     (name) => name === "w.weight" ? bytes : new Uint8Array(cols * 4),
   );
   const program = programOf(rows, cols), executable = new Recorder(), seen: LoadProgress[] = [];
-  await loadWeights(program, checkpoint, planWeights(program, checkpoint, native), finite, executable, { onProgress: (progress) => seen.push(progress) });
+  await loadWeights(readWeights(program, checkpoint, planWeights(program, checkpoint, native)), finite, executable, {
+    onProgress: (progress) => seen.push(progress),
+  });
   const chunks = executable.writes.filter(({ tensor }) => tensor === "w.weight");
   assert(chunks.length > 1);
   for (const { firstRow, bytes: chunk } of chunks) {
@@ -117,7 +119,7 @@ Deno.test("rows arrive in aligned chunks, untouched where the format is native, 
 Deno.test("what is not native is converted, and a quantized embedding is the codec's", async () => {
   const checkpoint = await openCheckpoint(await resolveSource("embedded")), program = smolLM3(checkpoint.config), { codec } = await loadHost();
   const executable = new Recorder(), name = "model.embed_tokens.weight", cols = checkpoint.config.hiddenSize;
-  await loadWeights(program, checkpoint, planWeights(program, checkpoint, native, { quantization: "q8_0" }), codec, executable);
+  await loadWeights(readWeights(program, checkpoint, planWeights(program, checkpoint, native, { quantization: "q8_0" })), codec, executable);
   const written = executable.writes.filter(({ tensor }) => tensor === name);
   const expected = codec.convert(await checkpoint.readRows(name, 0, checkpoint.config.vocabSize), "bf16", "q8_0", cols);
   assertEquals(written.map(({ bytes }) => bytes.length), [expected.length]);
@@ -137,7 +139,7 @@ Deno.test("a value that is not finite is named by tensor, row and column", async
   );
   const program = programOf(4, 8), plan = planWeights(program, checkpoint, native);
   await assertRejects(
-    () => loadWeights(program, checkpoint, plan, codec, new Recorder()),
+    () => loadWeights(readWeights(program, checkpoint, plan), codec, new Recorder()),
     RangeError,
     "Cannot load w.weight: the value in row 2, column 3 is not finite",
   );
@@ -147,7 +149,11 @@ Deno.test("an abort stops loading with its reason", async () => {
   const checkpoint = await openCheckpoint(await resolveSource("embedded")), program = smolLM3(checkpoint.config);
   const plan = planWeights(program, checkpoint, native), executable = new Recorder(), controller = new AbortController(), reason = new RangeError("enough");
   const onProgress = ({ loadedBytes, totalBytes }: LoadProgress) => void (loadedBytes > totalBytes / 2 && controller.abort(reason));
-  await assertRejects(() => loadWeights(program, checkpoint, plan, finite, executable, { onProgress, signal: controller.signal }), RangeError, "enough");
+  await assertRejects(
+    () => loadWeights(readWeights(program, checkpoint, plan), finite, executable, { onProgress, signal: controller.signal }),
+    RangeError,
+    "enough",
+  );
   assertEquals(executable.finished, false);
   checkpoint.close();
 });

@@ -23,6 +23,7 @@ export function loadHost(): Promise<Host> {
 async function instantiate(): Promise<Host> {
   // Loaded here rather than at the top: who imports this file without calling it pays nothing for the binary.
   const { hostBytes } = await import("./generated/host.gen.ts");
-  const wasm = initSync({ module: hostBytes() });
+  // In the background: opening a GPU keeps this thread busy meanwhile.
+  const wasm = initSync({ module: await WebAssembly.compile(hostBytes()) });
   return { codec: new WasmCodec(wasm), sampler: new WasmSampler(wasm), createTokenizer: (spec) => new WasmTokenizer(wasm, spec) };
 }

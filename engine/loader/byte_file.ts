@@ -15,22 +15,22 @@ export interface ByteFile {
    * @throws {RangeError} when the file ends before that.
    */
   read(offset: number, into: Uint8Array): void;
-  /** As {@link ByteFile.read}, while other things go on. One at a time; what it fills is not to be touched until then. */
+  /** As {@link ByteFile.read}, while other things go on, more reads among them. What it fills is not to be touched until then. */
   readAside(offset: number, into: Uint8Array): Promise<void>;
   close(): void;
 }
 
-/** Places of a local file that are read at once: one reader copies 4 GB/s out of the page cache, four read as fast as weights are uploaded. */
-const readers = 4;
-/** What is shorter is read by one. */
-const leastBytes = 2 ** 18;
+/** Places of a local file that are read at once: one reader copies a few GB/s out of the page cache, a GPU takes ten times as much. */
+const readers = 8;
+/** What one of them reads at a time: the next read waits for the event loop. */
+const pieceBytes = 2 ** 22;
 
 /** Opens a file of the local disk. */
 export async function openLocalFile(path: string): Promise<ByteFile> {
   const files = [await Deno.open(path)];
   try {
     const { size } = await files[0].stat();
-    while (files.length < readers) files.push(await Deno.open(path));
+    while (files.length <= readers) files.push(await Deno.open(path));
     return new LocalFile(path, files, size);
   } catch (error) {
     for (const file of files) file.close();
@@ -41,10 +41,15 @@ export async function openLocalFile(path: string): Promise<ByteFile> {
 class LocalFile implements ByteFile {
   /** The same file, each with a place of its own. */
   readonly #files: readonly Deno.FsFile[];
+  /** Those that nothing is read from. */
+  readonly #idle: Deno.FsFile[];
+  /** Who waits for one, in order. */
+  readonly #waiting: ((file: Deno.FsFile) => void)[] = [];
   #open = true;
 
   constructor(readonly name: string, files: readonly Deno.FsFile[], readonly size: number) {
     this.#files = files;
+    this.#idle = files.slice(1);
   }
 
   read(offset: number, into: Uint8Array): void {
@@ -56,12 +61,21 @@ class LocalFile implements ByteFile {
 
   async readAside(offset: number, into: Uint8Array): Promise<void> {
     if (offset + into.length > this.size) throw pastEnd(this, offset, into.length);
-    const each = Math.max(leastBytes, Math.ceil(into.length / this.#files.length));
-    await Promise.all(this.#files.map(async (file, i) => {
-      const part = into.subarray(i * each, (i + 1) * each);
-      if (part.length > 0) file.seekSync(offset + i * each, Deno.SeekMode.Start);
-      for (let done = 0; done < part.length;) done += this.#counted(await file.read(part.subarray(done)));
-    }));
+    const pieces = Array.from({ length: Math.ceil(into.length / pieceBytes) }, (_, i) => i * pieceBytes);
+    const results = await Promise.allSettled(pieces.map((at) => this.#readPiece(offset + at, into.subarray(at, at + pieceBytes))));
+    for (const result of results) if (result.status === "rejected") throw result.reason;
+  }
+
+  async #readPiece(offset: number, into: Uint8Array): Promise<void> {
+    const file = this.#idle.pop() ?? await new Promise<Deno.FsFile>((resolve) => this.#waiting.push(resolve));
+    try {
+      file.seekSync(offset, Deno.SeekMode.Start);
+      for (let done = 0; done < into.length;) done += this.#counted(await file.read(into.subarray(done)));
+    } finally {
+      const next = this.#waiting.shift();
+      if (next) next(file);
+      else this.#idle.push(file);
+    }
   }
 
   #counted(count: number | null): number {

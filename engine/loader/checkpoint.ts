@@ -22,11 +22,12 @@ export interface Checkpoint {
   /** By the names of Transformers: `model.layers.0.self_attn.q_proj.weight`. */
   readonly tensors: ReadonlyMap<string, StoredTensor>;
   /**
-   * Whole rows of a matrix in its storage type, heads in the order of Transformers; a vector is one row.
+   * Whole rows of a matrix in its storage type, heads in the order of Transformers; a vector is one row. Several may be read at once.
    *
-   * @returns Bytes that are valid until the call after the next, so that rows can be used while more are read. No two reads at once.
+   * @param into Where they are to be; memory of their own otherwise.
+   * @returns The beginning of `into`, as much as the rows take.
    */
-  readRows(name: string, firstRow: number, rowCount: number): Promise<Uint8Array>;
+  readRows(name: string, firstRow: number, rowCount: number, into?: Uint8Array<ArrayBuffer>): Promise<Uint8Array<ArrayBuffer>>;
   /** Safe to call twice. */
   close(): void;
 }

@@ -39,7 +39,7 @@ export async function openGgufCheckpoint(source: ModelSource & { kind: "gguf" })
       generationConfig: { bos_token_id: config.bosTokenId, eos_token_id: endTokens(gguf.metadata, path), pad_token_id: config.padTokenId },
       tokenizer: ggufTokenizerFiles(gguf.metadata, path),
       tensors: store.tensors,
-      readRows: (name, firstRow, rowCount) => store.readRows(name, firstRow, rowCount),
+      readRows: store.readRows.bind(store),
       close: () => store.close(),
     };
   } catch (error) {
@@ -95,7 +95,7 @@ function withFrequencyFactors(config: SmolLM3Config, { tensors }: Gguf, path: st
 /** Control tokens that end an answer whatever the metadata say, by their text: those that llama.cpp knows for byte-level vocabularies. */
 const endTexts = new Set(["<|im_end|>", "<|endoftext|>", "<|end_of_text|>", "<|eot_id|>", "<|eom_id|>", "<|end|>", "<end_of_turn>"]);
 /** `token_type` of control tokens and of those that a user defined. */
-const controlTypes = [3, 4];
+const controlType = 3, userDefinedType = 4;
 
 /** Ids that end an answer: those of the metadata, then the known texts. */
 function endTokens(metadata: GgufMetadata, path: string): number[] {
@@ -103,8 +103,10 @@ function endTokens(metadata: GgufMetadata, path: string): number[] {
   for (const key of ["eos", "eot", "eom"].map((name) => `tokenizer.ggml.${name}_token_id`)) if (fields.has(key)) ids.add(fields.integer(key));
   const tokens = metadata.get("tokenizer.ggml.tokens"), types = metadata.get("tokenizer.ggml.token_type");
   if (!(tokens instanceof GgufStrings) || !ArrayBuffer.isView(types)) return [...ids];
-  const known = types as Int32Array;
-  for (let id = 0; id < Math.min(tokens.length, known.length); id++) if (controlTypes.includes(known[id]) && endTexts.has(tokens.at(id))) ids.add(id);
+  const known = (types as Int32Array).subarray(0, tokens.length);
+  known.forEach((type, id) => {
+    if ((type === controlType || type === userDefinedType) && endTexts.has(tokens.at(id))) ids.add(id);
+  });
   return [...ids];
 }
 

@@ -28,7 +28,8 @@ export type GgufMetadata = ReadonlyMap<string, GgufValue>;
 const maxHeaderBytes = 2 ** 27;
 /** Arrays in arrays in arrays are deeper than anything in use. */
 const maxDepth = 4;
-const firstReadBytes = 2 ** 20;
+/** A vocabulary of 128,256 entries with its merges, and all tensors. */
+const firstReadBytes = 2 ** 23;
 
 const stringType = 8, arrayType = 9;
 const numberTypes = new Map<number, { bytes: number; array: (buffer: ArrayBuffer) => Exclude<GgufArray, GgufStrings | readonly GgufArray[]> }>([
@@ -171,16 +172,21 @@ export class GgufCursor {
 
   #strings(key: string): GgufStrings {
     const length = this.u64(`the length of ${key}`, (this.room - 8) / 8), first = this.offset, starts = new Uint32Array(length + 1);
+    // Hundreds of thousands of them: a loop without calls is fast from the first time on.
+    let at = first, view = this.#view;
     for (let i = 0; i < length; i++) {
-      starts[i] = this.offset - first;
-      const at = this.#take(8, key), low = this.#view.getUint32(at, true);
-      if (this.#view.getUint32(at + 4, true) !== 0 || low > this.room) {
+      starts[i] = at - first;
+      if (at + 8 > view.byteLength) view = this.#grow(at + 8, key);
+      const low = view.getUint32(at, true);
+      if (view.getUint32(at + 4, true) !== 0 || low > this.file.size - at - 8) {
         throw this.error(`the length of string ${i} of ${key} ends past the file`, at, RangeError);
       }
-      this.#take(low, key);
+      at += 8 + low;
     }
-    starts[length] = this.offset - first;
-    return new GgufStrings(this.#bytes.slice(first, this.offset), starts);
+    if (at > view.byteLength) this.#grow(at, key);
+    this.offset = at;
+    starts[length] = at - first;
+    return new GgufStrings(this.#bytes.subarray(first, at), starts);
   }
 
   /** Makes sure that `length` bytes are there, and steps over them. */
@@ -191,13 +197,13 @@ export class GgufCursor {
     return at;
   }
 
-  #grow(end: number, what: string): void {
+  #grow(end: number, what: string): DataView<ArrayBuffer> {
     if (end > this.file.size) throw this.error(`${what} ends past the file, which has ${this.file.size} bytes: it is cut off`, this.offset, RangeError);
     if (end > maxHeaderBytes) throw this.error(`${what} makes the header longer than ${maxHeaderBytes} bytes`, this.offset, RangeError);
     const bytes = new Uint8Array(Math.min(this.file.size, maxHeaderBytes, Math.max(end, 2 * this.#bytes.length, firstReadBytes)));
     bytes.set(this.#bytes);
     this.file.read(this.#bytes.length, bytes.subarray(this.#bytes.length));
     this.#bytes = bytes;
-    this.#view = new DataView(bytes.buffer);
+    return this.#view = new DataView(bytes.buffer);
   }
 }

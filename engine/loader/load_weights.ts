@@ -11,6 +11,7 @@ import type { Checkpoint } from "./checkpoint.ts";
 import { quantizeAbsmax } from "./double_quantization.ts";
 import { nextTask } from "../next_task.ts";
 import { type ProgramTensor, programTensors } from "./plan_weights.ts";
+import { ReadAhead, type Rows } from "./read_ahead.ts";
 
 /** How far loading is. */
 export interface LoadProgress {
@@ -34,38 +35,43 @@ export interface LoadOptions {
 
 /** Most bytes of rows that are read, checked or converted at a time. */
 const maxChunkBytes = 16 * 2 ** 20;
+/** Memory for what is read ahead, while something else is used. */
+const aheadBytes = 64 * 2 ** 20;
 /** The event loop gets its turn this often, so that progress shows and an abort arrives. */
 const maxBusyMs = 20;
 
 /**
- * Reads, checks, converts and writes every tensor of a program, then finishes the executable's weights.
- *
- * Peak memory beside the weights themselves: a chunk that is read while one is used, and one after conversion; with `doubleQuant` the largest matrix in 4 bits.
+ * The rows of every tensor that a program names, in the order of its weights. As many as there is memory for are read from now on.
  *
  * @param plan From {@link planWeights}, for the same program and checkpoint.
+ */
+export function readWeights(program: Program, checkpoint: Checkpoint, plan: ReadonlyMap<string, Format>): ReadAhead<WeightRows> {
+  const all = programTensors(program).flatMap((tensor) => rowsOf(tensor, checkpoint, plan)), sizes = all.map(({ storedBytes }) => storedBytes);
+  const bytes = sizes.reduce((sum, size) => sum + size, 0), most = sizes.reduce((most, size) => Math.max(most, size), 0);
+  return new ReadAhead(checkpoint, all, Math.min(bytes, Math.max(aheadBytes, 2 * most)));
+}
+
+/**
+ * Checks, converts and writes what {@link readWeights} reads, then finishes the executable's weights.
+ *
+ * Peak memory beside the weights themselves: what is read ahead, and rows after conversion; with `doubleQuant` the largest matrix in 4 bits.
+ *
  * @param codec Converts what the device does not have as it is, and looks for values that are not finite where the device does not.
  * @throws {RangeError} when a weight is NaN or infinite; the message names tensor, row and column.
  * @throws The signal's reason when it is aborted.
  */
 export async function loadWeights(
-  program: Program,
-  checkpoint: Checkpoint,
-  plan: ReadonlyMap<string, Format>,
+  weights: ReadAhead<WeightRows>,
   codec: Codec,
   executable: Executable,
   { onProgress, signal, doubleQuant = false }: LoadOptions = {},
 ): Promise<void> {
-  const tensors = programTensors(program), chunks = chunksOf(tensors, checkpoint, plan);
-  const totalBytes = tensors.reduce((sum, { name }) => sum + checkpoint.tensors.get(name)!.byteLength, 0);
-  const read = async (index: number) =>
-    index < chunks.length ? await checkpoint.readRows(chunks[index].tensor, chunks[index].firstRow, chunks[index].rows) : null;
-  let loadedBytes = 0, busySince = performance.now(), reading = read(0), whole = new Uint8Array(0);
+  const totalBytes = weights.all.reduce((sum, { storedBytes }) => sum + storedBytes, 0);
+  let loadedBytes = 0, busySince = performance.now(), whole = new Uint8Array(0);
   try {
-    for (const [index, { tensor, firstRow, rows, tensorRows, isVector, cols, from, to }] of chunks.entries()) {
-      const isFound = executable.findsNonFinite && !isVector && from === to; // by the device
-      const stored = (await reading)!;
-      reading = read(index + 1);
+    for await (const [{ tensor, firstRow, rows, tensorRows, isVector, cols, from, to }, stored] of weights) {
       signal?.throwIfAborted();
+      const isFound = executable.findsNonFinite && !isVector && from === to; // by the device
       const wrong = isFound ? -1 : codec.findNonFinite(stored, from, cols);
       if (wrong >= 0) {
         throw new RangeError(`Cannot load ${tensor}: the value in row ${firstRow + Math.floor(wrong / cols)}, column ${wrong % cols} is not finite`);
@@ -85,17 +91,14 @@ export async function loadWeights(
       busySince = performance.now();
     }
   } finally {
-    await reading.catch(() => {}); // nobody wants it any more, but it writes into its buffer and needs its file
+    await weights.settle();
   }
   signal?.throwIfAborted();
   await executable.finishWeights();
 }
 
-/** Rows that are read at once. */
-interface Chunk {
-  readonly tensor: string;
-  readonly firstRow: number;
-  readonly rows: number;
+/** Rows of a tensor, and what becomes of them. */
+export interface WeightRows extends Rows {
   readonly tensorRows: number;
   readonly isVector: boolean;
   readonly cols: number;
@@ -103,17 +106,16 @@ interface Chunk {
   readonly to: Format;
 }
 
-function chunksOf(tensors: readonly ProgramTensor[], checkpoint: Checkpoint, plan: ReadonlyMap<string, Format>): Chunk[] {
-  return tensors.flatMap(({ name: tensor, isVector, rows, cols }) => {
-    // The plan exists, so its tensors were seen to be there and to be weights.
-    const from = checkpoint.tensors.get(tensor)!.storageType as StorageType, to = plan.get(tensor)!;
-    const chunkRows = rowsPerChunk(Math.max(rowBytes(from, cols), rowBytes(to, cols)));
-    return Array.from({ length: Math.ceil(rows / chunkRows) }, (_, i): Chunk => {
-      return { tensor, firstRow: i * chunkRows, rows: Math.min(chunkRows, rows - i * chunkRows), tensorRows: rows, isVector, cols, from, to };
-    });
+function rowsOf({ name: tensor, isVector, rows: tensorRows, cols }: ProgramTensor, checkpoint: Checkpoint, plan: ReadonlyMap<string, Format>): WeightRows[] {
+  // The plan exists, so its tensors were seen to be there and to be weights.
+  const from = checkpoint.tensors.get(tensor)!.storageType as StorageType, to = plan.get(tensor)!, storedRow = rowBytes(from, cols);
+  const most = mostRows(Math.max(storedRow, rowBytes(to, cols)));
+  return Array.from({ length: Math.ceil(tensorRows / most) }, (_, i): WeightRows => {
+    const firstRow = i * most, rows = Math.min(most, tensorRows - firstRow);
+    return { tensor, firstRow, rows, storedBytes: rows * storedRow, tensorRows, isVector, cols, from, to };
   });
 }
 
-function rowsPerChunk(bytesPerRow: number): number {
+function mostRows(bytesPerRow: number): number {
   return Math.max(1, Math.floor(maxChunkBytes / bytesPerRow / rowAlignment)) * rowAlignment;
 }

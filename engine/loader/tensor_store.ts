@@ -59,13 +59,12 @@ export function tensorBytes(type: StorageType | OtherType, shape: readonly numbe
   return Number.isSafeInteger(bytes) ? bytes : NaN;
 }
 
-/** Reads rows of tensors into two buffers of its own, in turns. */
+/** Reads rows of tensors. */
 export class TensorStore {
   readonly tensors: ReadonlyMap<string, StoredTensor>;
   readonly #files: readonly ByteFile[];
-  #rows = new Uint8Array(0);
-  #rowsBefore = new Uint8Array(0);
-  #heads = new Uint8Array(0);
+  /** Memory for heads on their way into order. */
+  readonly #heads: Uint8Array<ArrayBuffer>[] = [];
 
   constructor(tensors: ReadonlyMap<string, StoredTensor>, files: readonly ByteFile[]) {
     this.tensors = tensors;
@@ -73,26 +72,28 @@ export class TensorStore {
   }
 
   /**
-   * Rows of a tensor in its storage type, heads in the order of Transformers. A vector is one row.
+   * Rows of a tensor in its storage type, heads in the order of Transformers. A vector is one row. Several may be read at once.
    *
-   * @returns Bytes that are valid until the call after the next. No two reads at once.
+   * @param into Where they are to be; memory of their own otherwise.
+   * @returns The beginning of `into`, as much as the rows take.
    * @throws {TypeError} when there is no such tensor, or it is no vector or matrix of weights.
-   * @throws {RangeError} when it has fewer rows.
+   * @throws {RangeError} when it has fewer rows, or `into` is too small.
    */
-  async readRows(name: string, firstRow: number, rowCount: number): Promise<Uint8Array> {
+  async readRows(name: string, firstRow: number, rowCount: number, into?: Uint8Array<ArrayBuffer>): Promise<Uint8Array<ArrayBuffer>> {
     const tensor = this.tensors.get(name);
     if (tensor === undefined) throw new TypeError(`Cannot read ${name}: there is no such tensor`);
     const { storageType, shape } = tensor;
     if (!isStorageType(storageType) || shape.length < 1 || shape.length > 2) {
       throw new TypeError(`Cannot read ${name} as weights: it is ${storageType} [${shape.join(", ")}]`);
     }
-    const rows = shape.length === 1 ? 1 : shape[0], cols = shape[shape.length - 1], bytesPerRow = rowBytes(storageType, cols);
+    const rows = shape.length === 1 ? 1 : shape[0], cols = shape[shape.length - 1], bytesPerRow = rowBytes(storageType, cols), length = rowCount * bytesPerRow;
     if (firstRow < 0 || rowCount < 0 || firstRow + rowCount > rows) {
       throw new RangeError(`Cannot read rows ${firstRow} to ${firstRow + rowCount} of ${name}: it has ${rows}`);
     }
-    [this.#rows, this.#rowsBefore] = [atLeast(this.#rowsBefore, rowCount * bytesPerRow), this.#rows];
-    const bytes = this.#rows.subarray(0, rowCount * bytesPerRow);
-    const { interleavedHeadRows } = tensor;
+    if (into !== undefined && into.length < length) {
+      throw new RangeError(`Cannot read ${rowCount} rows of ${name} into ${into.length} bytes: they take ${length}`);
+    }
+    const bytes = into?.subarray(0, length) ?? new Uint8Array(length), { interleavedHeadRows } = tensor;
     if (tensor.assemble) tensor.assemble(firstRow, bytes);
     else if (interleavedHeadRows === undefined) await tensor.file.readAside(tensor.offsetBytes + firstRow * bytesPerRow, bytes);
     else if (shape.length === 2) await this.#readHeads(tensor, interleavedHeadRows, bytesPerRow, firstRow, bytes);
@@ -107,15 +108,17 @@ export class TensorStore {
   /** Row `half * s + i` of a head comes from row `2 * i + s`: w.reshape(heads, half, 2, in).swapaxes(1, 2). */
   async #readHeads(tensor: StoredTensor, headRows: number, bytesPerRow: number, firstRow: number, out: Uint8Array): Promise<void> {
     const half = headRows / 2, end = firstRow + out.length / bytesPerRow, start = firstRow - firstRow % headRows;
-    const length = (Math.ceil(end / headRows) * headRows - start) * bytesPerRow, heads = (this.#heads = atLeast(this.#heads, length)).subarray(0, length);
-    await tensor.file.readAside(tensor.offsetBytes + start * bytesPerRow, heads);
+    const length = (Math.ceil(end / headRows) * headRows - start) * bytesPerRow, heads = atLeast(this.#heads.pop(), length);
+    await tensor.file.readAside(tensor.offsetBytes + start * bytesPerRow, heads.subarray(0, length));
     for (let row = firstRow; row < end; row++) {
       const inHead = row % headRows, from = (row - start - inHead + (inHead < half ? 2 * inHead : 2 * (inHead - half) + 1)) * bytesPerRow;
       out.set(heads.subarray(from, from + bytesPerRow), (row - firstRow) * bytesPerRow);
     }
+    this.#heads.push(heads);
   }
 }
 
-function atLeast(buffer: Uint8Array<ArrayBuffer>, length: number): Uint8Array<ArrayBuffer> {
-  return buffer.length >= length ? buffer : new Uint8Array(length);
+/** The memory, or new memory where it is too small. */
+export function atLeast(memory: Uint8Array<ArrayBuffer> | undefined, length: number): Uint8Array<ArrayBuffer> {
+  return memory !== undefined && memory.length >= length ? memory : new Uint8Array(length);
 }

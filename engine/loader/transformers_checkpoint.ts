@@ -34,7 +34,7 @@ export async function openTransformersCheckpoint(source: ModelSource & { kind: "
     generationConfig: generationConfig ?? {},
     tokenizer,
     tensors: store.tensors,
-    readRows: (name, firstRow, rowCount) => store.readRows(name, firstRow, rowCount),
+    readRows: store.readRows.bind(store),
     close: () => store.close(),
   };
 }
