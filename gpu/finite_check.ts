@@ -4,7 +4,9 @@
  * @module
  */
 import { storageTypes } from "../engine/formats.ts";
+import type { StagedRows } from "./packer.ts";
 import type { CompiledKernel, Pipelines } from "./pipelines.ts";
+import { Readback } from "./readback.ts";
 import type { GpuFormat, PlacedPart } from "./weights.ts";
 
 /** Where a block's numbers lie, and the least magnitude, as bits without a sign, that is not finite or becomes so when it is rounded to the type of the weight. */
@@ -33,27 +35,45 @@ const kernel = { name: "check finite", parts: ["check_finite"], access: "urw", c
 /** The check of a program's matrices. */
 export class FiniteCheck {
   readonly #device: GPUDevice;
-  readonly #parts: readonly PlacedPart[];
-  readonly #blocks: GPUBuffer;
+  readonly #parts: ReadonlyMap<PlacedPart, number>;
   readonly #wrong: GPUBuffer;
-  readonly #compiled: CompiledKernel;
-  readonly #group: GPUBindGroup;
+  readonly #pipeline: GPUComputePipeline;
+  readonly #groups: readonly GPUBindGroup[];
+  readonly #answers: Promise<Readback>;
 
-  private constructor(device: GPUDevice, parts: readonly PlacedPart[], compiled: CompiledKernel, staging: GPUBuffer) {
+  private constructor(
+    device: GPUDevice,
+    parts: readonly PlacedPart[],
+    { pipeline, layout }: CompiledKernel,
+    infos: readonly GPUBufferBinding[],
+    staged: GPUBuffer,
+  ) {
     this.#device = device;
-    this.#parts = parts;
-    this.#compiled = compiled;
-    this.#blocks = device.createBuffer({ label: "blocks", size: 32, usage: GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST });
-    const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST | GPUBufferUsage.COPY_SRC;
-    this.#wrong = device.createBuffer({ label: "wrong", size: FiniteCheck.bytes(parts.length), usage });
-    device.queue.writeBuffer(this.#wrong, 0, new Uint32Array(this.#wrong.size / 4).fill(none));
-    const entries = [this.#blocks, staging, this.#wrong].map((buffer, binding) => ({ binding, resource: { buffer } }));
-    this.#group = device.createBindGroup({ layout: compiled.layout, entries });
+    this.#parts = new Map(parts.map((part, i) => [part, i]));
+    this.#pipeline = pipeline;
+    const size = FiniteCheck.bytes(parts.length), usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST | GPUBufferUsage.COPY_SRC;
+    this.#wrong = device.createBuffer({ label: "wrong", size, usage });
+    device.queue.writeBuffer(this.#wrong, 0, new Uint32Array(size / 4).fill(none));
+    this.#groups = infos.map((info) => {
+      const entries = [info, { buffer: staged }, { buffer: this.#wrong }].map((resource, binding) => ({ binding, resource }));
+      return device.createBindGroup({ layout, entries });
+    });
+    this.#answers = Readback.create(device, size);
+    this.#answers.catch(() => {}); // noticed when they are read
   }
 
-  /** @param staging Where rows are staged. */
-  static async create(device: GPUDevice, pipelines: Pipelines, parts: readonly PlacedPart[], staging: GPUBuffer): Promise<FiniteCheck> {
-    return new FiniteCheck(device, parts, await pipelines.get(kernel), staging);
+  /**
+   * @param infos Where {@link FiniteCheck.info} of rows that are checked together will be.
+   * @param staged Where the rows will be.
+   */
+  static async create(
+    device: GPUDevice,
+    pipelines: Pipelines,
+    parts: readonly PlacedPart[],
+    infos: readonly GPUBufferBinding[],
+    staged: GPUBuffer,
+  ): Promise<FiniteCheck> {
+    return new FiniteCheck(device, parts, await pipelines.get(kernel), infos, staged);
   }
 
   /** Bytes of what the answers take. */
@@ -61,14 +81,17 @@ export class FiniteCheck {
     return 4 * parts + 16;
   }
 
-  /** Records the check of the staged rows, `firstRow` and those that follow. Waits for nothing. */
-  record(pass: GPUComputePassEncoder, part: PlacedPart, firstRow: number, rows: number): void {
+  /** Struct `Blocks` of `check_finite.wgsl`. */
+  info({ part, row, rows, start }: StagedRows): readonly number[] {
     const { offsets: [first, second = first], limit } = numbers[part.format], [values, bytes] = storageTypes[part.format];
-    const count = rows * part.cols / values, before = firstRow * part.cols / values, tensor = this.#parts.indexOf(part);
-    this.#device.queue.writeBuffer(this.#blocks, 0, Uint32Array.of(count, bytes, first, second, limit, before, tensor));
-    pass.setPipeline(this.#compiled.pipeline);
-    pass.setBindGroup(0, this.#group);
-    pass.dispatchWorkgroups(Math.min(65535, Math.ceil(count / 64)));
+    return [rows * part.cols / values, bytes, first, second, limit, row * part.cols / values, this.#parts.get(part)!, start];
+  }
+
+  /** Records the check of staged rows whose info is the `index`th. */
+  record(pass: GPUComputePassEncoder, { part, rows }: StagedRows, index: number): void {
+    pass.setPipeline(this.#pipeline);
+    pass.setBindGroup(0, this.#groups[index]);
+    pass.dispatchWorkgroups(Math.min(65535, Math.ceil(rows * part.cols / storageTypes[part.format][0] / 64)));
   }
 
   /**
@@ -77,21 +100,19 @@ export class FiniteCheck {
    * @throws {RangeError} naming tensor, row and column of a value that is not finite: in a quantized format the first of its block.
    */
   async finish(): Promise<void> {
-    const size = this.#wrong.size, answers = this.#device.createBuffer({ label: "answers", size, usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST });
-    const encoder = this.#device.createCommandEncoder();
-    encoder.copyBufferToBuffer(this.#wrong, 0, answers, 0, size);
+    const size = this.#wrong.size, answers = await this.#answers, encoder = this.#device.createCommandEncoder();
+    answers.record(encoder, this.#wrong, 0, size);
     this.#device.queue.submit([encoder.finish()]);
-    await answers.mapAsync(GPUMapMode.READ);
-    const found = new Uint32Array(answers.getMappedRange().slice(0));
+    const found = new Uint32Array(await answers.read(size));
     answers.destroy();
     const index = found.findIndex((block) => block !== none);
     if (index < 0) return;
-    const { tensor, format, cols } = this.#parts[index], value = found[index] * storageTypes[format][0];
+    const { tensor, format, cols } = [...this.#parts.keys()][index], value = found[index] * storageTypes[format][0];
     throw new RangeError(`Cannot load ${tensor}: the value in row ${Math.floor(value / cols)}, column ${value % cols} is not finite`);
   }
 
   destroy(): void {
-    this.#blocks.destroy();
     this.#wrong.destroy();
+    this.#answers.then((answers) => answers.destroy(), () => {});
   }
 }

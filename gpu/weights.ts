@@ -3,12 +3,12 @@
  *
  * @module
  */
-import { DeviceError, rowAlignment } from "../engine/backend.ts";
+import { DeviceError } from "../engine/backend.ts";
 import { type Format, type FourBitCode, rowBytes } from "../engine/formats.ts";
 import type { Program, Weight } from "../engine/program.ts";
 import { Arena, type Range } from "./arena.ts";
-import { FiniteCheck } from "./finite_check.ts";
-import type { Pipelines } from "./pipelines.ts";
+import { Packer, writable } from "./packer.ts";
+import type { Kernel, Pipelines } from "./pipelines.ts";
 
 /** How a format lies on the GPU, and its kernels' parts. */
 interface Layout {
@@ -82,7 +82,6 @@ interface PlacedVector {
 
 /** A matrix with fewer rows leaves workgroups idle unless its rows come in groups of 16. */
 const narrowRows = 4096;
-const stagingBytes = 16 << 20, fenceBytes = 64 << 20;
 
 /** All weights of a program. */
 export class WeightStore {
@@ -93,21 +92,18 @@ export class WeightStore {
   readonly #vectorParts = new Map<string, PlacedVector>();
   readonly #vectorRanges = new Map<Weight, () => Range>();
   readonly #missing = new Map<string, number>();
+  readonly #bindingBytes: number;
   #device?: GPUDevice;
-  #staging?: GPUBuffer;
-  #chunkInfo?: GPUBuffer;
-  #pipelines?: Pipelines;
-  #check?: FiniteCheck;
-  #unfenced = 0;
-  readonly #fences: Promise<undefined>[] = [];
+  #packer?: Packer;
 
   constructor(program: Program, formats: ReadonlyMap<string, Format>, bindingBytes: number) {
+    this.#bindingBytes = bindingBytes;
     [this.#data, this.#scales, this.#vectors] = [new Arena(bindingBytes), new Arena(bindingBytes), new Arena(bindingBytes)];
     const rotary = rotaryParts(program), narrow = narrowWeights(program);
+    const layerOf = ({ name }: Weight) => name.split(".")[0], layers = Map.groupBy(program.weights, layerOf);
     let layer = "";
     for (const weight of program.weights) {
-      const name = weight.name.split(".")[0];
-      if (name !== layer) this.#keepTogether(program, layer = name, formats);
+      if (layerOf(weight) !== layer) this.#keepTogether(layers.get(layer = layerOf(weight))!, formats);
       if (weight.rows === 1) this.#placeVector(weight);
       else {
         for (const { tensor, rows } of weight.parts) {
@@ -120,10 +116,10 @@ export class WeightStore {
   }
 
   /** A layer's matrices lie in one buffer, in order: the persistent walk finds them by their distance from the layer's beginning. */
-  #keepTogether(program: Program, layer: string, formats: ReadonlyMap<string, Format>): void {
+  #keepTogether(layer: readonly Weight[], formats: ReadonlyMap<string, Format>): void {
     let data = 0, scales = 0;
-    for (const { name, rows, cols, parts } of program.weights) {
-      if (rows === 1 || name.split(".")[0] !== layer) continue;
+    for (const { rows, cols, parts } of layer) {
+      if (rows === 1) continue;
       for (const part of parts) {
         const { units, scaleBytes, headBytes = 0 }: Layout = layouts[formats.get(part.tensor) as GpuFormat] ?? layouts.f32, pairs = Math.ceil(cols / 64);
         data += Math.ceil(part.rows / 32) * pairs * units * 1024 + 256;
@@ -179,23 +175,21 @@ export class WeightStore {
 
   /** Bytes of device memory, what is needed while loading included. */
   get bytes(): number {
-    return this.#data.bytes + this.#scales.bytes + this.#vectors.bytes + stagingBytes + 16 + 2 * 32 + FiniteCheck.bytes(this.#parts.size);
+    return this.#data.bytes + this.#scales.bytes + this.#vectors.bytes + Packer.bytes([...this.#parts.values()], this.#bindingBytes);
   }
 
   allocate(device: GPUDevice, pipelines: Pipelines): void {
     this.#device = device;
-    this.#pipelines = pipelines;
     this.#data.allocate(device, "weights");
     this.#scales.allocate(device, "scales");
     this.#vectors.allocate(device, "vectors");
-    this.#staging = device.createBuffer({ label: "staging", size: stagingBytes + 16, usage: GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST });
-    this.#chunkInfo = device.createBuffer({ label: "chunk", size: 32, usage: GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST });
+    const kernels = new Map(Array.from(this.#parts.values(), (part) => [part, packing(part)]));
+    this.#packer = new Packer(device, pipelines, kernels, this.#bindingBytes);
   }
 
   /** Compiles what {@link WeightStore.write} needs, so that it need not wait. */
-  async prepare(): Promise<void> {
-    this.#check = await FiniteCheck.create(this.#device!, this.#pipelines!, [...this.#parts.values()], this.#staging!);
-    await Promise.all(Array.from(this.#parts.values(), (part) => this.#pipelines!.get(packing(part))));
+  prepare(): Promise<void> {
+    return this.#packer!.prepare();
   }
 
   part(tensor: string): PlacedPart {
@@ -211,7 +205,7 @@ export class WeightStore {
     if (vector) {
       if (bytes.length !== vector.length * 4) throw new RangeError(`Cannot load ${tensor}: expected ${vector.length * 4} bytes, got ${bytes.length}`);
       const { buffer, offset } = vector.range();
-      this.#device!.queue.writeBuffer(buffer, offset + vector.offset * 4, aligned(bytes));
+      this.#device!.queue.writeBuffer(buffer, offset + vector.offset * 4, writable(bytes));
       this.#missing.set(tensor, 0);
       return;
     }
@@ -221,38 +215,8 @@ export class WeightStore {
     if (!Number.isInteger(rows) || firstRow + rows > part.rows) {
       throw new RangeError(`Cannot load ${tensor}: ${bytes.length} bytes at row ${firstRow} are not whole rows of ${stride} bytes within ${part.rows} rows`);
     }
-    const most = Math.max(rowAlignment, Math.floor(stagingBytes / stride / rowAlignment) * rowAlignment);
-    for (const chunk of part.chunks) {
-      const end = Math.min(firstRow + rows, chunk.firstRow + chunk.rows);
-      for (let row = Math.max(firstRow, chunk.firstRow); row < end; row += most) {
-        const count = Math.min(most, end - row), from = (row - firstRow) * stride;
-        this.#pack(part, chunk, row, count, bytes.subarray(from, from + count * stride));
-      }
-    }
+    this.#packer!.add(part, firstRow, bytes);
     this.#missing.set(tensor, this.#missing.get(tensor)! - rows);
-  }
-
-  #pack(part: PlacedPart, chunk: Chunk, row: number, rows: number, bytes: Uint8Array): void {
-    const device = this.#device!,
-      firstRow = row - chunk.firstRow,
-      stride = rowBytes(part.format, part.cols),
-      { pipeline, layout } = this.#pipelines!.compiled(packing(part));
-    device.queue.writeBuffer(this.#staging!, 0, aligned(bytes));
-    device.queue.writeBuffer(this.#chunkInfo!, 0, Uint32Array.of(firstRow, rows, part.cols, part.blocks, part.half ? 1 : 0, stride, part.rotary));
-    const resources = [{ buffer: this.#chunkInfo! }, { buffer: this.#staging! }, chunk.data(), chunk.scales()];
-    const group = device.createBindGroup({ layout, entries: resources.map((resource, binding) => ({ binding, resource })) });
-    const encoder = device.createCommandEncoder(), pass = encoder.beginComputePass();
-    pass.setPipeline(pipeline);
-    pass.setBindGroup(0, group);
-    pass.dispatchWorkgroups(Math.min(65535, Math.ceil(rows * Math.ceil(part.blocks / 2) / 64)));
-    this.#check!.record(pass, part, row, rows);
-    pass.end();
-    device.queue.submit([encoder.finish()]);
-    this.#unfenced += bytes.length;
-    if (this.#unfenced < fenceBytes) return;
-    // Blocks while it is called, which bounds the host memory that uploads in flight take; the promise settles some milliseconds later.
-    this.#fences.push(device.queue.onSubmittedWorkDone());
-    this.#unfenced = 0;
   }
 
   /**
@@ -265,17 +229,13 @@ export class WeightStore {
     for (const [tensor, rows] of this.#missing) {
       if (rows !== 0) throw new TypeError(`Cannot use the model: ${tensor} lacks ${rows} rows`);
     }
-    await Promise.all([...this.#fences.splice(0), this.#check!.finish()]);
-    this.#staging!.destroy();
-    this.#chunkInfo!.destroy();
-    this.#check!.destroy();
+    await this.#packer!.finish();
+    this.#packer!.destroy();
   }
 
   destroy(): void {
     for (const arena of [this.#data, this.#scales, this.#vectors]) arena.destroy();
-    this.#staging?.destroy();
-    this.#chunkInfo?.destroy();
-    this.#check?.destroy();
+    this.#packer?.destroy();
   }
 }
 
@@ -303,14 +263,6 @@ function narrowWeights(program: Program): Set<Weight> {
 }
 
 /** The kernel that packs a part. */
-function packing(part: PlacedPart) {
+function packing(part: PlacedPart): Kernel {
   return { name: "pack", parts: ["pack", "layout", ...layouts[part.format].pack], access: "urww", constants: {} };
-}
-
-/** The bytes as `writeBuffer` wants them: a multiple of 4, not shared. */
-function aligned(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
-  if (bytes.length % 4 === 0 && bytes.buffer instanceof ArrayBuffer) return bytes as Uint8Array<ArrayBuffer>;
-  const copy = new Uint8Array(Math.ceil(bytes.length / 4) * 4);
-  copy.set(bytes);
-  return copy;
 }

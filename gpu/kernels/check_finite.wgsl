@@ -8,6 +8,7 @@ struct Blocks {
   limit: u32,  // the least magnitude, bits without a sign, that is too large: of f32 where it has more than 16 bits
   before: u32, // blocks of the tensor before the staged ones
   tensor: u32, // its number
+  start: u32,  // of the staged blocks, in bytes
 }
 @group(0) @binding(0) var<uniform> blocks: Blocks;
 @group(0) @binding(1) var<storage, read> raw: array<u32>;
@@ -22,7 +23,7 @@ fn magnitude_at(byte: u32) -> u32 {
 @compute @workgroup_size(64)
 fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
   for (var i = id.x; i < blocks.count; i += groups.x * 64u) {
-    let at = i * blocks.bytes;
+    let at = blocks.start + i * blocks.bytes;
     if (max(magnitude_at(at + blocks.first), magnitude_at(at + blocks.second)) >= blocks.limit) { atomicMin(&wrong[blocks.tensor], blocks.before + i); }
   }
 }

@@ -9,6 +9,7 @@ struct Matrix {
   half: u32,      // 1 where rows come in groups of 16 (layout.wgsl)
   row_bytes: u32,
   rotary: u32,    // head_dim of q and k, 0 for everything else
+  start: u32,     // of the staged rows, in bytes
 }
 @group(0) @binding(0) var<uniform> matrix: Matrix;
 @group(0) @binding(1) var<storage, read> raw: array<u32>;
@@ -33,6 +34,6 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
       let d = place % matrix.rotary;
       place += select(2u * d + 1u - matrix.rotary, 2u * d, d < matrix.rotary / 2u) - d;
     }
-    pack_pair(row * matrix.row_bytes, place, i / matrix.rows);
+    pack_pair(matrix.start + row * matrix.row_bytes, place, i / matrix.rows);
   }
 }
