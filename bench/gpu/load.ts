@@ -46,7 +46,7 @@ const parts: Record<string, (file: string) => Promise<Record<string, number>>> =
 
   /** Loads the model, makes tokens, and loads it once more: the device is open then, and kernels are compiled. */
   async load(path) {
-    const { AutoModelForCausalLM } = await import("../../api/causal_lm.ts");
+    const { AutoModelForCausalLM } = await import("../../api/causal_lm.ts"), device = watchDevice();
     Deno.writeTextFileSync("/proc/self/clear_refs", "5"); // the peak starts here
     const before = memory(), startMs = performance.now();
     let firstMs = 0, lastMs = 0, calls = 0;
@@ -70,7 +70,9 @@ const parts: Record<string, (file: string) => Promise<Record<string, number>>> =
     await again.dispose();
     return {
       loadMs: loadedMs - startMs,
-      untilFirstChunkMs: firstMs - startMs,
+      untilDeviceMs: device.askedMs - startMs,
+      deviceMs: device.openMs - device.askedMs,
+      untilFirstChunkMs: firstMs - device.openMs,
       chunksMs: lastMs - firstMs,
       finishMs: loadedMs - lastMs,
       firstTokenMs: tokenMs - startMs,
@@ -84,6 +86,23 @@ const parts: Record<string, (file: string) => Promise<Record<string, number>>> =
     };
   },
 };
+
+/** When the first device is asked for, and when it is there. */
+function watchDevice(): { askedMs: number; openMs: number } {
+  const times = { askedMs: NaN, openMs: NaN }, { gpu } = navigator, requestAdapter = gpu.requestAdapter.bind(gpu);
+  gpu.requestAdapter = async (options) => {
+    times.askedMs = performance.now();
+    delete (gpu as Partial<GPU>).requestAdapter;
+    const adapter = await requestAdapter(options), requestDevice = adapter!.requestDevice.bind(adapter);
+    adapter!.requestDevice = async (descriptor) => {
+      const device = await requestDevice(descriptor);
+      times.openMs = performance.now();
+      return device;
+    };
+    return adapter;
+  };
+  return times;
+}
 
 /** Resident memory of this process in MiB. */
 function memory(): Record<string, number> {
