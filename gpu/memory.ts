@@ -77,7 +77,7 @@ export class ProgramMemory implements Memory {
       this.destroy();
       throw new DeviceError(
         `Cannot allocate ${inMiB(weights + caches + others)} on ${name} (weights ${inMiB(weights)}, KV cache ${inMiB(caches)}, \
-activations ${inMiB(others)}): ${error.message.trim()}`,
+activations ${inMiB(others)}): ${error.message.trim()}; quantize the weights, or ask for shorter contexts (maxModelLen)`,
       );
     }
   }
@@ -124,18 +124,22 @@ activations ${inMiB(others)}): ${error.message.trim()}`,
       throw new DeviceError(
         `Cannot allocate the KV cache: ${options.blocks * options.blockSize} tokens need ${inMiB(bytes)} a layer, ${name} binds ${
           inMiB(bindingBytes)
-        }; ask for at most ${most * options.blockSize} tokens`,
+        }; ask for at most ${most * options.blockSize} tokens (maxModelLen, cacheBytes)`,
       );
     }
     for (const { name: label, rows, cols } of program.buffers) {
       const bytes = rowsOf(rows, options) * cols * 4;
       if (bytes <= bindingBytes) continue;
       throw new DeviceError(
-        `Cannot allocate ${label}: ${rowsOf(rows, options)} rows need ${inMiB(bytes)}, ${name} binds ${inMiB(bindingBytes)}; compute fewer tokens in a step`,
+        `Cannot allocate ${label}: ${rowsOf(rows, options)} rows need ${inMiB(bytes)}, ${name} binds ${
+          inMiB(bindingBytes)
+        }; compute fewer tokens in a step (maxNumBatchedTokens)`,
       );
     }
     const most = limits.maxComputeWorkgroupsPerDimension;
-    if (options.maxRows > most) throw new DeviceError(`Cannot compute ${options.maxRows} tokens in a step: ${name} takes ${most} workgroups`);
+    if (options.maxRows > most) {
+      throw new DeviceError(`Cannot compute ${options.maxRows} tokens in a step: ${name} takes ${most} workgroups; lower maxNumBatchedTokens`);
+    }
   }
 }
 

@@ -103,12 +103,15 @@ gpuTest("gpu: what does not fit is refused with numbers, before any weight is wr
   const backend = await createGpuBackend({ bindingBytes: 65_536 }), { device } = backend.gpu;
   const program = smolLM3(randomConfig()), { formats } = randomWeights(program, () => "f32");
   const compile = (more: Partial<CompileOptions>) => backend.compile(program, optionsOf(formats, more));
-  await assertRejects(() => compile({ blocks: 1000 }), DeviceError, "ask for at most");
-  await assertRejects(() => compile({ maxOutputs: 4096 }), DeviceError, "compute fewer tokens in a step");
+  await assertRejects(() => compile({ blocks: 1000 }), DeviceError, "tokens (maxModelLen, cacheBytes)");
+  await assertRejects(() => compile({ maxOutputs: 4096 }), DeviceError, "compute fewer tokens in a step (maxNumBatchedTokens)");
   // The device says that its memory is used up.
   device.popErrorScope = () => Promise.resolve(new GPUOutOfMemoryError("not enough memory left"));
   const { message } = await assertRejects(() => compile({}), DeviceError) as Error;
-  assertMatch(message, /Cannot allocate \d+\.\d MiB on .* \(weights .* MiB, KV cache .* MiB, activations .* MiB\): not enough memory left/);
+  assertMatch(
+    message,
+    /Cannot allocate \d+\.\d MiB on .* \(weights .* MiB, KV cache .* MiB, activations .* MiB\): not enough memory left; quantize the weights, or ask for shorter/,
+  );
   Reflect.deleteProperty(device, "popErrorScope");
   (await compile({})).close();
   device.destroy();

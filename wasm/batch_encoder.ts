@@ -3,19 +3,14 @@
  *
  * @module
  */
+import type { CompileOptions } from "../engine/backend.ts";
 import type { Batch } from "../engine/batch.ts";
 import { batchWords } from "./control.ts";
 
 export { batchWords };
 
 /** What a compiled program has room for. */
-export interface BatchLimits {
-  readonly maxRows: number;
-  readonly maxOutputs: number;
-  readonly maxSequences: number;
-  readonly maxContext: number;
-  readonly blockSize: number;
-  readonly blocks: number;
+export interface BatchLimits extends Pick<CompileOptions, "maxRows" | "maxOutputs" | "maxSequences" | "maxContext" | "blockSize" | "blocks"> {
   readonly vocabSize: number;
   readonly hiddenSize: number;
   /** Columns of `rope`. */
