@@ -20,7 +20,12 @@ const maxLogitsBytes = 64 * 2 ** 20;
  * @throws {RangeError} when the KV cache that is asked for does not hold the context that is asked for.
  */
 export function chooseCompileOptions(config: SmolLM3Config, program: Program, formats: ReadonlyMap<string, Format>, options: LoadOptions): CompileOptions {
-  const { blockSize = 16, maxNumSeqs = 16, activations = "auto", cacheType = options.dtype === "float32" ? "f32" : "f16" } = options;
+  const {
+    blockSize = 16,
+    maxNumSeqs = Math.min(16, options.maxNumBatchedTokens ?? 16),
+    activations = "auto",
+    cacheType = options.dtype === "float32" ? "f32" : "f16",
+  } = options;
   const { cacheBytes, maxModelLen } = options;
   const maxRows = options.maxNumBatchedTokens ?? Math.max(512, maxNumSeqs);
   const isQuantized = [...formats.values()].some((format) => format.startsWith("q"));

@@ -58,9 +58,9 @@ export interface LoadOptions {
   readonly maxModelLen?: number;
   /** Tokens in a block of the KV cache. Default 16. */
   readonly blockSize?: number;
-  /** Most sequences that are computed at once. Default 16. */
+  /** Most sequences that are computed at once. Default 16, or {@link LoadOptions.maxNumBatchedTokens} if that is less. */
   readonly maxNumSeqs?: number;
-  /** Most tokens of a step. Default 512. */
+  /** Most tokens of a step, at least as many as sequences. Default 512, or {@link LoadOptions.maxNumSeqs} if that is more. */
   readonly maxNumBatchedTokens?: number;
   /** Whether prompts that begin alike share their keys and values. Default true. */
   readonly enablePrefixCaching?: boolean;

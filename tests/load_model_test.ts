@@ -26,6 +26,7 @@ Deno.test("options decide formats, activations and the KV cache", async () => {
     ...{ cacheType: "f16", activations: "float32", table: "bf16" },
     ...{ blockSize: 4, maxContext: 100, maxSequences: 3 },
   });
+  assertEquals((await of({ maxNumBatchedTokens: 4 })).maxSequences, 4);
 });
 
 Deno.test("quantized weights still answer sensibly", async () => {
