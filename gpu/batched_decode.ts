@@ -10,7 +10,7 @@ import type { Gpu } from "./device.ts";
 import type { DeviceCalls } from "./device_calls.ts";
 import type { ProgramMemory } from "./memory.ts";
 import type { Kernel } from "./pipelines.ts";
-import { bind, type StepRecorder } from "./step_recorder.ts";
+import { bind, type Recorded, type StepRecorder } from "./step_recorder.ts";
 
 /** Decodes batches, one dispatch after the other. */
 export class BatchedDecode {
@@ -22,6 +22,8 @@ export class BatchedDecode {
   readonly #kernel: Kernel;
   /** Set by the first request of several steps. */
   #advance?: { readonly pipeline: GPUComputePipeline; readonly group: GPUBindGroup };
+  /** A step that is yet to come. */
+  #ahead?: { readonly recorded: readonly Recorded[]; readonly commands: GPUCommandBuffer };
 
   constructor(gpu: Gpu, calls: DeviceCalls, program: Program, options: CompileOptions, memory: ProgramMemory, recorder: StepRecorder) {
     [this.#gpu, this.#calls, this.#program, this.#memory, this.#recorder] = [gpu, calls, program, memory, recorder];
@@ -38,8 +40,10 @@ export class BatchedDecode {
     this.#calls.checkOpen("run a batch");
     const logits = this.#memory.buffer(this.#program.logits), rowBytes = this.#program.logits.cols * 4, madeBytes = isDrawn ? steps * outputs * 4 : 0;
     const wanted = sampling.flatMap((row, i) => row ? [] : [i]), bytes = madeBytes + wanted.length * rowBytes;
+    const ahead = this.#ahead?.recorded === recorded && !batch.inputsEmbeds ? this.#ahead.commands : undefined;
+    this.#ahead = undefined;
     this.#calls.scoped(() => {
-      const stream = new CommandStream(this.#gpu.device);
+      const stream = new CommandStream(this.#gpu.device, ahead);
       for (let step = 0; step < steps; step++) {
         if (step > 0) {
           const { pass } = stream;
@@ -47,7 +51,7 @@ export class BatchedDecode {
           pass.setBindGroup(0, advance!.group);
           pass.dispatchWorkgroups(outputs);
         }
-        this.#recorder.record(stream, recorded, step === 0 && batch.inputsEmbeds ? 1 : 0);
+        if (step > 0 || !ahead) this.#recorder.record(stream, recorded, step === 0 && batch.inputsEmbeds ? 1 : 0);
         if (isDrawn) sampler.record(stream.pass);
       }
       stream.finish((encoder) => {
@@ -58,11 +62,24 @@ export class BatchedDecode {
         }
       });
     });
+    if (outputs === batch.tokens.length) this.#recordAhead(recorded);
     const view = bytes > 0 ? await readback.view(bytes) : new ArrayBuffer(0);
     return {
       tokens: isDrawn ? new Uint32Array(view, 0, steps * outputs).slice() : new Uint32Array(outputs).fill(noToken),
       logits: new Float32Array(view, madeBytes, wanted.length * rowBytes / 4),
     };
+  }
+
+  /** While the device is at work: after a row of each sequence mostly comes the next one of each, which needs the same dispatches. */
+  #recordAhead(recorded: readonly Recorded[]): void {
+    const { device } = this.#gpu;
+    device.pushErrorScope("validation");
+    const encoder = device.createCommandEncoder(), pass = encoder.beginComputePass();
+    this.#recorder.record({ pass }, recorded);
+    pass.end();
+    const commands = encoder.finish();
+    // What is refused is recorded when it is needed, and refused once more.
+    device.popErrorScope().then((error) => this.#ahead = error ? undefined : { recorded, commands }, () => {});
   }
 
   async #prepareAdvance() {

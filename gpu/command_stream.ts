@@ -5,7 +5,7 @@
  */
 
 /** Dispatches of the first submit and of the largest: small at first, so that the device need not wait; each submit costs as much as some dispatches. */
-const firstDispatches = 48, mostDispatches = 768;
+const firstDispatches = 48, growth = 4, mostDispatches = 768;
 
 /** A recording that submits itself piece by piece. */
 export class CommandStream {
@@ -16,8 +16,13 @@ export class CommandStream {
   #count = 0;
   #most = firstDispatches;
 
-  constructor(device: GPUDevice) {
+  /** @param ahead What was recorded before this; it is submitted at once. */
+  constructor(device: GPUDevice, ahead?: GPUCommandBuffer) {
     this.#device = device;
+    if (ahead) {
+      device.queue.submit([ahead]);
+      this.#most *= growth;
+    }
     this.#encoder = device.createCommandEncoder();
     this.#pass = this.#encoder.beginComputePass();
   }
@@ -29,7 +34,7 @@ export class CommandStream {
       this.#encoder = this.#device.createCommandEncoder();
       this.#pass = this.#encoder.beginComputePass();
       this.#count = 0;
-      this.#most = Math.min(4 * this.#most, mostDispatches);
+      this.#most = Math.min(growth * this.#most, mostDispatches);
     }
     this.#count++;
     return this.#pass;

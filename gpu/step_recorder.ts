@@ -73,7 +73,7 @@ export class StepRecorder {
   }
 
   /** Records the dispatches of steps `first` up to but not including `end`. */
-  record(stream: CommandStream, recorded: readonly Recorded[], first = 0, end = Infinity): void {
+  record(stream: Pick<CommandStream, "pass">, recorded: readonly Recorded[], first = 0, end = Infinity): void {
     for (const { dispatch: { step }, pipeline, group, grid } of recorded) {
       if (step < first || step >= end) continue;
       const { pass } = stream;

@@ -231,6 +231,37 @@ gpuTest("gpu decode: a request that makes no sense is refused", async () => {
   executable.close();
 });
 
+gpuTest("gpu decode: the next step is recorded while the device is at work on this one; what the device refuses of it, when it is needed", async () => {
+  const model = await setUp({}, { blockSize: 4, cacheType: "f32" }), { executable, config, blockSize } = model, { device } = executable.gpu, { queue } = device;
+  const sequences = sequencesOf(config, [5, 2], 4, model), last = ({ tokens }: TestSequence) => tokens.length - 1, events: string[] = [];
+  for (const sequence of sequences) await prefill(model, sequence);
+  let refused = "";
+  device.createCommandEncoder = () => {
+    const encoder = GPUDevice.prototype.createCommandEncoder.call(device);
+    if (events.push("record") > 2 && refused === "next") encoder.pushDebugGroup("never ends");
+    return encoder;
+  };
+  queue.submit = (commands) => {
+    events.push("submit");
+    GPUQueue.prototype.submit.call(queue, commands);
+  };
+  const request = requestOf(config, batchOf(config, blockSize, sequences, last), sequences, 2), made: Uint32Array[] = [];
+  const call = async (what: string) => {
+    events.length = 0;
+    refused = what;
+    made.push((await executable.decode(request)).tokens);
+    return events.join(" ");
+  };
+  assertEquals(await call("none"), "record submit record");
+  assertEquals(await call("none"), "submit record submit record");
+  assertEquals(await call("next"), "submit record submit record");
+  assertEquals(await call("none"), "record submit record");
+  for (const tokens of made) assertEquals(tokens, made[0]);
+  Reflect.deleteProperty(device, "createCommandEncoder");
+  Reflect.deleteProperty(queue, "submit");
+  executable.close();
+});
+
 Deno.test("decode: one row takes the walk, whether its token is drawn or its logits are wanted; when the walk is stuck the other way makes the same call, and all later ones", async () => {
   const request = { batch: { tokens: Uint32Array.of(1) }, sampling: [{ temperature: 0 }], steps: 4 } as unknown as DecodeRequest, calls: string[] = [];
   let isStuck = false;
