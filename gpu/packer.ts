@@ -20,8 +20,8 @@ export interface StagedRows {
   readonly start: number;
 }
 
-/** Most bytes that are staged at once, and most bytes that are given to the driver before anyone waits. */
-const mostStagedBytes = 2 ** 25, mostUnfencedBytes = 2 ** 26;
+/** Most bytes that are staged at once. */
+const mostStagedBytes = 2 ** 26;
 /** Most of them that are packed in one submit. */
 const together = 64;
 /** Uniforms begin at a multiple of this, staged rows at one of the other. */
@@ -40,7 +40,6 @@ export class Packer {
   /** What is staged and not packed yet. */
   #waiting: StagedRows[] = [];
   #filledBytes = 0;
-  #unfencedBytes = 0;
 
   /** @param kernels What packs each part. */
   constructor(device: GPUDevice, pipelines: Pipelines, kernels: ReadonlyMap<PlacedPart, Kernel>, bindingBytes: number) {
@@ -98,10 +97,7 @@ export class Packer {
 
   #makeRoom(): void {
     this.#pack();
-    this.#unfencedBytes += this.#filledBytes;
     this.#filledBytes = 0;
-    if (this.#unfencedBytes < mostUnfencedBytes) return;
-    this.#unfencedBytes = 0;
     // Blocks while it is called, which bounds the memory that uploads in flight take; the promise settles some milliseconds later.
     this.#device.queue.onSubmittedWorkDone().catch(() => {});
   }

@@ -37,7 +37,8 @@ export class StepRecorder {
   readonly #memory: ProgramMemory;
   /** What the embed step writes. */
   readonly #embedded: GPUBuffer;
-  readonly #dispatches: readonly Dispatch[];
+  readonly #lower: () => readonly Dispatch[];
+  #lowered?: readonly Dispatch[];
   readonly #kernels: (CompiledKernel | undefined)[] = [];
   readonly #groups: (GPUBindGroup | undefined)[] = [];
   /** What the last batch needed; the next one mostly needs the same. */
@@ -48,7 +49,12 @@ export class StepRecorder {
     this.#calls = calls;
     this.#memory = memory;
     this.#embedded = memory.buffer(program.steps[0].binds[1] as Buffer);
-    this.#dispatches = lower(program, options, memory);
+    this.#lower = () => lower(program, options, memory);
+  }
+
+  /** All of the program, when a batch first needs them: thousands, which take some time. */
+  get #dispatches(): readonly Dispatch[] {
+    return this.#lowered ??= this.#lower();
   }
 
   /**
