@@ -63,7 +63,7 @@ export function randomWeight(format: Format, rows: number, cols: number, next: (
   for (let block = 0; block < rows * cols / perBlock; block++) {
     const at = block * blockBytes, out = values.subarray(block * perBlock, (block + 1) * perBlock);
     const scale = (offset: number, most: number) => {
-      const bits = 0x0400 + Math.floor(next() * 0x3ff) + (Math.round(Math.log2(most) + 15 - 1) << 10);
+      const bits = 0x0400 + Math.floor(next() * 0x3ff) + (Math.max(-1, Math.round(Math.log2(most) + 15 - 1)) << 10); // -1: a subnormal number
       view.setUint16(at + offset, bits, true);
       return half(bits);
     };
@@ -98,15 +98,15 @@ export function randomWeight(format: Format, rows: number, cols: number, next: (
   return { bytes, values };
 }
 
-/** Random weights of a whole program: bytes by tensor, values by weight. */
-export function randomWeights(program: Program, format: (weight: Weight, part: number) => Format, seed = 1) {
+/** Random weights of a whole program: bytes by tensor, values by weight. @param size Of the numbers of a matrix. */
+export function randomWeights(program: Program, format: (weight: Weight, part: number) => Format, seed = 1, size = (_: Weight) => 0.3) {
   const next = random(seed), bytes = new Map<string, Uint8Array>(), values = new Map<Weight, Float32Array>(), formats = new Map<string, Format>();
   for (const weight of program.weights) {
     const all = new Float32Array(weight.rows * weight.cols);
     let at = 0;
     weight.parts.forEach((part, i) => {
       const vector = weight.rows === 1, kind = vector ? "f32" : format(weight, i);
-      const made = randomWeight(kind, vector ? 1 : part.rows, vector ? part.rows : weight.cols, next);
+      const made = randomWeight(kind, vector ? 1 : part.rows, vector ? part.rows : weight.cols, next, size(weight));
       if (vector && !part.tensor.endsWith(".bias")) {
         made.values.forEach((value, j) => made.values[j] = Math.fround(1 + value));
         made.bytes.set(new Uint8Array(made.values.buffer));
