@@ -45,6 +45,10 @@ export async function chat(args: readonly string[]): Promise<number> {
     while (true) {
       const message = await readMessage(lines);
       if (message === null) return 0;
+      if (message === "given up") {
+        wasInterrupted = false;
+        continue;
+      }
       if (message === "interrupted") {
         if (wasInterrupted) return 130;
         wasInterrupted = true;
@@ -102,14 +106,14 @@ async function turn(model: CausalLM, session: ChatSession, text: string, signal:
 }
 
 /** A line, or the lines between two `"""`. */
-async function readMessage(lines: LineReader): Promise<string | null | "interrupted"> {
+async function readMessage(lines: LineReader): Promise<string | null | "given up" | "interrupted"> {
   const first = await lines.next("> ");
-  if (first === null || first === "interrupted") return first;
+  if (first === null || typeof first === "string") return first;
   if (!first.line.trimStart().startsWith('"""')) return first.line;
   let text = first.line.trimStart().slice(3);
   while (!text.trimEnd().endsWith('"""')) {
     const next = await lines.next(". ");
-    if (next === "interrupted") return next;
+    if (typeof next === "string") return next;
     if (next === null) return text;
     text += `\n${next.line}`;
   }

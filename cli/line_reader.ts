@@ -13,7 +13,8 @@ export class LineReader {
   readonly #onInterrupt: () => void;
   #wake = () => {};
   #closed = false;
-  #interrupted = false;
+  #isReading = false;
+  #interrupted: "given up" | "interrupted" | undefined;
 
   /** @param onInterrupt Called for Ctrl+C while nobody waits for a line. */
   constructor(onInterrupt: () => void) {
@@ -34,31 +35,33 @@ export class LineReader {
 
   /**
    * @param prompt Shown where standard input is a terminal.
-   * @returns The line; null at the end of the input; "interrupted" for Ctrl+C.
+   * @returns The line; null at the end of the input; for Ctrl+C "given up" when there was something to give up, "interrupted" when there was not.
    */
-  async next(prompt: string): Promise<{ line: string } | null | "interrupted"> {
+  async next(prompt: string): Promise<{ line: string } | null | "given up" | "interrupted"> {
     if (Deno.stdin.isTerminal() && !this.#closed) {
       this.#interface.setPrompt(prompt);
-      this.#interface.prompt();
+      this.#interface.prompt(true); // The cursor stays behind what was typed ahead.
     }
-    this.#interrupted = false;
+    this.#interrupted = undefined;
+    this.#isReading = true;
     while (this.#lines.length === 0 && !this.#closed && !this.#interrupted) {
       await new Promise<void>((resolve) => this.#wake = resolve);
       this.#wake = () => {};
     }
-    if (this.#interrupted) {
-      this.#forgetLine();
-      return "interrupted";
-    }
+    this.#isReading = false;
+    if (this.#interrupted) return this.#interrupted;
     const line = this.#lines.shift();
     return line === undefined ? null : { line };
   }
 
-  /** What stands in the line already is given up, as in a shell. */
-  #forgetLine(): void {
-    if (!this.#interface.terminal || this.#closed) return;
+  /** Gives up what was typed, as a shell does: lines that nobody has taken yet, and what stands in the next one. Returns whether there was anything. */
+  #giveUp(): boolean {
+    if (!this.#interface.terminal || this.#closed) return false;
+    const given = this.#lines.length > 0 || this.#interface.line !== "";
+    this.#lines.length = 0;
     this.#interface.write(null, { ctrl: true, name: "e" }); // To its end,
     this.#interface.write(null, { ctrl: true, name: "u" }); // and delete back to its beginning.
+    return given;
   }
 
   close(): void {
@@ -67,7 +70,8 @@ export class LineReader {
   }
 
   #interrupt = () => {
-    this.#interrupted = true;
+    // At once: what is typed next may come in the same piece.
+    this.#interrupted = this.#isReading && this.#giveUp() ? "given up" : "interrupted";
     this.#onInterrupt();
     this.#wake();
   };
