@@ -55,6 +55,7 @@ export class BatchedDecode {
         if (isDrawn) sampler.record(stream.pass);
       }
       stream.finish((encoder) => {
+        readback.reserve(bytes);
         if (isDrawn) readback.record(encoder, sampler.made, 0, madeBytes);
         for (let i = 0, end = 0; i < wanted.length; i = end) { // rows that follow one another in one piece
           for (end = i + 1; wanted[end] === wanted[end - 1] + 1;) end++;

@@ -14,7 +14,6 @@ import type { Gpu } from "./device.ts";
 import { DeviceCalls } from "./device_calls.ts";
 import { ProgramMemory } from "./memory.ts";
 import { PersistentDecode } from "./persistent_decode.ts";
-import { Readback } from "./readback.ts";
 import { type Prepared, StepRecorder } from "./step_recorder.ts";
 
 /** Compiled program, weights and KV cache on one device. */
@@ -125,12 +124,11 @@ export class GpuExecutable implements Executable {
     return this.#calls.guard(async () => {
       const found = this.#program.buffers.find(({ name }) => name === buffer);
       if (!found) throw new RangeError(`Cannot read ${buffer}: the program has no such buffer`);
-      const { device } = this.gpu, bytes = rows * found.cols * 4, own = this.#memory.readback;
-      const readback = bytes <= own.bytes ? own : await Readback.create(device, bytes), encoder = device.createCommandEncoder();
+      const { device } = this.gpu, { readback } = this.#memory, bytes = rows * found.cols * 4, encoder = device.createCommandEncoder();
+      readback.reserve(bytes);
       readback.record(encoder, this.#memory.buffer(found), 0, bytes);
       device.queue.submit([encoder.finish()]);
       const data = await readback.read(bytes);
-      if (readback !== own) readback.destroy();
       return this.#inCheckpointOrder(found, new Float32Array(data));
     });
   }

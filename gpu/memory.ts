@@ -68,7 +68,7 @@ export class ProgramMemory implements Memory {
     this.#buffers = program.buffers.map((buffer) => this.#storage(buffer.name, rowsOf(buffer.rows, options) * buffer.cols * 4));
     this.scratch = new Scratch(device, program, options);
     this.sampler = new TokenSampler(this.#gpu, program.logits.cols, options.maxOutputs, mostSteps, this.buffer(program.logits));
-    this.readback = new Readback(device, readbackBytes(program, options));
+    this.readback = new Readback(device, Math.min(firstReadbackBytes, readbackBytes(program, options)));
     this.#caches.allocate(device, "kv");
     this.weights.allocate(device, pipelines);
     const errors = await Promise.all([device.popErrorScope(), device.popErrorScope()]), error = errors.find((found) => found !== null);
@@ -150,6 +150,9 @@ function rowsOf(kind: RowKind, options: CompileOptions): number {
 function cacheBytes(cache: Cache, options: CompileOptions): number {
   return options.blocks * options.blockSize * 2 * cache.kvHeads * cache.headDim * (options.cacheType === "f32" ? 4 : 2);
 }
+
+/** Tokens, and the logits of an output: more is reserved when more is read. */
+const firstReadbackBytes = 2 ** 20;
 
 /** Logits of all outputs, a token of each step of each, and what the persistent walk tells. */
 function readbackBytes(program: Program, { maxOutputs }: CompileOptions): number {

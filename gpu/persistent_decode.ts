@@ -99,6 +99,7 @@ export class PersistentDecode {
         run(pass, feeding, 1);
       }
       pass.end();
+      readback.reserve(16 + bytes);
       readback.record(encoder, state, 0, 16);
       readback.record(encoder, row === undefined ? this.#logits : isDrawn ? sampler.made : made, 0, bytes, 16);
       device.queue.submit([encoder.finish()]);

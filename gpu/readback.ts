@@ -6,16 +6,15 @@
 
 /** A staging buffer that is read again and again. */
 export class Readback {
-  readonly bytes: number;
-  readonly #buffer: GPUBuffer;
+  readonly #device: GPUDevice;
+  #buffer: GPUBuffer;
   /** Whether `mapAsync` is known to block, and the buffer has been mapped: then nobody need await it. Undefined before the first mapping. */
   #isBlocking: boolean | undefined;
   #isMapped = false;
 
   /** The first read takes some milliseconds more where it is not primed. */
   constructor(device: GPUDevice, bytes: number) {
-    this.bytes = bytes;
-    this.#buffer = device.createBuffer({ label: "readback", size: Math.ceil(bytes / 4) * 4, usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST });
+    [this.#device, this.#buffer] = [device, createBuffer(device, bytes)];
   }
 
   /** A primed one. */
@@ -30,6 +29,14 @@ export class Readback {
     await this.#buffer.mapAsync(GPUMapMode.READ);
     this.#buffer.unmap();
     this.#isBlocking = true;
+  }
+
+  /** Makes room for a read of so many bytes, before anything of it is recorded; memory that both sides reach takes long to get. Ends what was read before. */
+  reserve(bytes: number): void {
+    if (bytes <= this.#buffer.size) return;
+    this.#unmap();
+    this.#buffer.destroy();
+    [this.#buffer, this.#isBlocking] = [createBuffer(this.#device, bytes), undefined];
   }
 
   /** Records the copy of `bytes` of `source` into this buffer. */
@@ -74,4 +81,8 @@ export class Readback {
   destroy(): void {
     this.#buffer.destroy();
   }
+}
+
+function createBuffer(device: GPUDevice, bytes: number): GPUBuffer {
+  return device.createBuffer({ label: "readback", size: Math.ceil(bytes / 4) * 4, usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST });
 }
