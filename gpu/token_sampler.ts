@@ -9,8 +9,12 @@ import { lowHalf, PenaltyEntries } from "./penalty_entries.ts";
 import type { Kernel } from "./pipelines.ts";
 import { bind } from "./step_recorder.ts";
 
-/** Words of a row's settings, struct `Row` of sample_row.wgsl. */
-const rowWords = 20;
+/** Fields of struct `Row` in sample_row.wgsl, in its order, a word each. */
+const rowFields = [
+  ...["kind", "at", "stride", "topK", "topP", "minExponent", "times", "seedLow", "seedHigh", "positionLow", "positionHigh", "draw"] as const,
+  ...["first", "entries", "repetition", "repetitionLow", "once", "onceLow", "frequency", "frequencyLow"] as const,
+] as const;
+const rowWords = rowFields.length;
 /** Buckets of almost equal weights, and those in a factor of e (sample_weight.wgsl). */
 const buckets = 2048, perNat = 64;
 /** Shape of the workgroups of sample_buckets.wgsl: threads, and groups of four logits that each looks at. */
@@ -182,24 +186,34 @@ function rowSettings(
   entries?: { readonly first: number; readonly count: number },
 ): Uint32Array {
   const words = new Uint32Array(rowWords), floats = new Float32Array(words.buffer);
-  words.set([kinds.none, output, outputs]);
-  words[12] = entries?.first ?? 2 ** 32 - 1;
+  put(words, { kind: kinds.none, at: output, stride: outputs, first: entries?.first ?? 2 ** 32 - 1 });
   if (!row) return words;
   const { temperature, topK, topP, minP, seed, position } = row, key = BigInt.asUintN(64, seed);
-  words[0] = temperature === 0 ? kinds.greedy : kinds.drawn;
-  words[3] = topK < vocabSize ? topK : 0;
-  words[4] = topP < 1 ? Math.min(Math.floor(topP * 2 ** 32), 2 ** 32 - 2) : 2 ** 32 - 1;
-  // The host's weights are f32: what rounds to minP stays.
-  floats[5] = minP > 0 ? Math.log(minP) - 2 ** -25 : -3e38;
-  floats[6] = Math.min(Math.max(1 / temperature, 2 ** -126), 3.4028234663852886e38);
-  words.set([Number(key & 0xffff_ffffn), Number(key >> 32n), position, Math.floor(position / 2 ** 32)], 7);
+  put(words, {
+    kind: temperature === 0 ? kinds.greedy : kinds.drawn,
+    topK: topK < vocabSize ? topK : 0,
+    topP: topP < 1 ? Math.min(Math.floor(topP * 2 ** 32), 2 ** 32 - 2) : 2 ** 32 - 1,
+    seedLow: Number(key & 0xffff_ffffn),
+    seedHigh: Number(key >> 32n),
+    positionLow: position,
+    positionHigh: Math.floor(position / 2 ** 32),
+  });
+  put(floats, {
+    // The host's weights are f32: what rounds to minP stays.
+    minExponent: minP > 0 ? Math.log(minP) - 2 ** -25 : -3e38,
+    times: Math.min(Math.max(1 / temperature, 2 ** -126), 3.4028234663852886e38),
+  });
   if (entries) {
-    const { repetitionPenalty, frequencyPenalty, presencePenalty } = row.penalties!,
-      numbers = [repetitionPenalty, frequencyPenalty + presencePenalty, frequencyPenalty];
-    words[13] = entries.count;
-    floats.set(numbers.flatMap((number) => [number, lowHalf(number)]), 14);
+    const { repetitionPenalty: repetition, frequencyPenalty: frequency, presencePenalty } = row.penalties!, once = frequency + presencePenalty;
+    put(words, { entries: entries.count });
+    put(floats, { repetition, repetitionLow: lowHalf(repetition), once, onceLow: lowHalf(once), frequency, frequencyLow: lowHalf(frequency) });
   }
   return words;
+}
+
+/** Puts fields of a row into their places. */
+function put(row: Uint32Array | Float32Array, fields: Partial<Record<(typeof rowFields)[number], number>>): void {
+  for (const [name, value] of Object.entries(fields)) row[rowFields.indexOf(name as (typeof rowFields)[number])] = value;
 }
 
 /** For each bucket, x and y with `e^(-bucket / 64) * 2^20 = x / 2^y`, x of 32 bits; 0 where nothing of it counts. */
