@@ -8,6 +8,9 @@ use super::storage::StorageType::{self, *};
 /// Values, or blocks, that are looked at without an exit: such a loop vectorizes.
 const RUN: usize = 1024;
 
+/// Exponent of the largest scale of mxfp4 that f16 holds, as whatever it becomes has it; 255 is NaN.
+const MXFP4_LARGEST: u8 = 143;
+
 /// Index of the first value that is not finite; in a quantized type the first value of the first block with such a scale.
 pub fn find_non_finite(from: StorageType, bytes: &[u8]) -> Option<usize> {
     let size = from.block_bytes();
@@ -19,6 +22,7 @@ pub fn find_non_finite(from: StorageType, bytes: &[u8]) -> Option<usize> {
         Q8_0 => first_large::<34, u16>(bytes, |b| u16_at(b, 0) & 0x7fff, 0x7c00),
         _ => bytes.chunks_exact(size).position(|block| match from {
             Iq1M => f16_special(iq1_m_scale(block)),
+            Mxfp4 => block[0] > MXFP4_LARGEST,
             _ if from.is_four_bit() => !bitsandbytes::largest(from, block).is_finite(),
             _ => from
                 .scale_offsets()
@@ -90,6 +94,11 @@ mod tests {
         nf4[36..40].copy_from_slice(&65520f32.to_le_bytes());
         assert_eq!(find_non_finite(Nf4, &nf4), None);
         assert_eq!(find_non_finite(Nf4F16, &nf4), Some(64));
+        let mut mxfp4 = vec![0u8; 34];
+        for (exponent, found) in [(143, None), (144, Some(32)), (255, Some(32))] {
+            mxfp4[17] = exponent;
+            assert_eq!(find_non_finite(Mxfp4, &mxfp4), found);
+        }
         let mut iq1_m = vec![0u8; 112];
         (iq1_m[109], iq1_m[111]) = (0xc0, 0x70);
         assert_eq!(find_non_finite(Iq1M, &iq1_m), Some(256));

@@ -39,7 +39,7 @@ pub enum StorageType {
 
 use StorageType::*;
 
-/// Name, values of a block, bytes of a block, and where its f16 scales lie (iq1_m's is spread over four words, mxfp4's and nvfp4's cannot be infinite, those of bitsandbytes are f32).
+/// Name, values of a block, bytes of a block, and where its f16 scales lie (iq1_m's is spread over four words, mxfp4's is an exponent, nvfp4's cannot be infinite, those of bitsandbytes are f32).
 const TABLE: [(&str, StorageType, usize, usize, &[usize]); 32] = [
     ("f32", F32, 1, 4, &[]),
     ("f16", F16, 1, 2, &[]),
