@@ -30,6 +30,10 @@ const layerOps = ["normLinear", "ropeStore", "attention", "linearAdd", "normGate
 const inputCopies = 4;
 /** `most_slots` of persistent.wgsl. */
 const mostSlots = 792;
+/** Workgroup memory of a slot, and of a round of groups: a sum of each thread. */
+const inputBytes = { int8: 24, wide: 32 }, roundBytes = 2048;
+/** What attention leaves in the memory of rounds. */
+const attentionRounds = 5;
 /** Each kind of layers is code of its own; models that mix formats have two or three. */
 const mostKinds = 8;
 
@@ -69,12 +73,14 @@ export function planWalk(gpu: Gpu, program: Program, options: CompileOptions, me
   }
   if (activations[first[4].consts.activation] !== "silu") return `its activation is ${activations[first[4].consts.activation]}`;
   if (headDim !== 128 || 16 % (heads / kvHeads) !== 0) return `its heads (${heads} of ${headDim}, ${kvHeads} KV heads) do not fit the walk`;
-  if (hidden % 64 !== 0 || intermediate % 64 !== 0 || hidden / 16 > Math.min(workgroups, 160)) {
-    return `its widths ${hidden} and ${intermediate} do not fit ${workgroups} workgroups`;
-  }
-  const roundsOf = (rows: number) => Math.ceil(rows / 32 / workgroups);
-  const rounds = Math.max(2 * roundsOf(intermediate), roundsOf((heads + kvHeads) * headDim) + roundsOf(kvHeads * headDim));
-  if (rounds > 6) return `its widths need ${rounds} rounds, the walk has room for 6`;
+  if (hidden % 64 !== 0 || intermediate % 64 !== 0 || hidden / 16 > 160) return `its widths ${hidden} and ${intermediate} do not fit the walk`;
+  const roundsOf = (groups: number) => Math.ceil(groups / workgroups);
+  const rounds = Math.max(
+    attentionRounds,
+    roundsOf(hidden / 16),
+    2 * roundsOf(intermediate / 32),
+    roundsOf((heads + kvHeads) * headDim / 32) + roundsOf(kvHeads * headDim / 32),
+  );
   if (Math.max(intermediate, heads * headDim) / 16 > mostSlots) return `it has inputs of ${Math.max(intermediate, heads * headDim)} values`;
   /** Into how many slices the context is cut when a workgroup looks after `together` query heads. */
   const slicesOf = (together: number) => Math.floor(workgroups * together / heads / 8) * 8;
@@ -97,6 +103,8 @@ export function planWalk(gpu: Gpu, program: Program, options: CompileOptions, me
   const meets = walkFormats[table.format]!.activations;
   if (all.some(({ format }) => walkFormats[format]!.activations !== meets)) return "some of its matrices are quantized and some are not";
   if (meets === "int8" && options.activations !== "int8") return "activations are to be float32";
+  const room = Math.floor((memory.workgroup.bytes - mostSlots * inputBytes[meets] - 256) / roundBytes);
+  if (rounds > room) return `its widths need ${rounds} rounds, the walk has room for ${room}`;
   if (all.some(({ chunks }) => chunks.length !== 1)) return "a matrix spans several bindings";
   if (memory.weights.scaleBuffers.length !== 1 || memory.weights.vectorBuffers.length !== 1) return "its scales or vectors span several bindings";
 
@@ -149,6 +157,7 @@ export function planWalk(gpu: Gpu, program: Program, options: CompileOptions, me
     transform: source,
     constants: {
       workgroups,
+      partials: rounds * roundBytes / 4,
       hidden,
       intermediate,
       heads,

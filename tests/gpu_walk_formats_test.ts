@@ -40,6 +40,12 @@ function staged(meets: "int8" | "wide", count: number) {
   return { values, units, scales };
 }
 
+/** How the scales of activations come into workgroup memory. */
+const bringScales = {
+  int8: "fn bring_scales() { for (var i = lane; i < arrayLength(&x_scales); i += 32u) { staged_scales[i] = x_scales[i]; } }",
+  wide: "fn bring_scales() { _ = x_scales[0]; }",
+};
+
 /** Workgroup g: rows 32 g .. of the table; then 32-row groups of the table times x, then 16-row groups of down times x. */
 const main = `
 @group(0) @binding(10) var<storage, read> weights_0: array<vec4<u32>>;
@@ -55,7 +61,7 @@ override table_groups: u32;
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) index: u32) {
   lane = index;
   for (var i = lane; i < arrayLength(&x); i += 32u) { staged[i] = x[i]; }
-  for (var i = lane; i < arrayLength(&x_scales); i += 32u) { staged_scales[i] = x_scales[i]; }
+  bring_scales();
   workgroupBarrier();
   let g = group.x;
   let dots = table_groups * 32u * hidden;
@@ -102,10 +108,11 @@ for (const [format, { activations, parts }] of Object.entries(walkFormats)) {
       parts: ["persistent", `persistent_${activations}`, ...parts, "persistent_pairs"],
       access: "wrwwwrrrwrrrrw",
       transform: (files: ReadonlyMap<string, string>) =>
-        [...files.values(), main].join("\n").replaceAll("weights_W", "weights_0").replace(/\b(\w+)_W\b/g, "$1_t"),
+        [...files.values(), main, bringScales[activations]].join("\n").replaceAll("weights_W", "weights_0").replace(/\b(\w+)_W\b/g, "$1_t"),
       constants: {
         ...{
           workgroups: 132,
+          partials: 3072,
           hidden,
           intermediate,
           heads: 2,

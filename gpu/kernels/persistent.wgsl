@@ -38,8 +38,8 @@ struct State {
 @group(0) @binding(8) var<storage, read_write> made: array<u32>;   // token ids of the steps
 
 var<workgroup> staged: array<vec4<u32>, staged_units>;
-var<workgroup> staged_scales: array<vec2<f32>, most_slots>;
-var<workgroup> partial: array<f32, 3072>; // 6 rounds of 512
+override partials: u32;        // sums that a phase leaves: 512 a round of groups
+var<workgroup> partial: array<f32, partials>;
 var<workgroup> square_sums: array<f32, 16>; // of the staged residual, by subgroup
 var<private> wg: u32;
 var<private> thread: u32;
@@ -49,7 +49,7 @@ var<private> epoch: u32;
 var<private> position: u32;
 var<private> slot: u32;      // where this token's K and V go
 var<private> turn: vec2<f32>; // cos and sin for the first row of q and k that this thread finishes
-var<private> residual: f32;  // value 16 * wg + (lane & 15), in subgroup 0: nobody else needs it
+var<private> residual: f32;  // value 16 * own_group() + (lane & 15): nobody else needs it
 
 fn attended_slot() -> u32 { return hidden / 16u; }
 fn normed_slot() -> u32 { return (hidden + heads * head_dim) / 16u; }
@@ -84,10 +84,13 @@ fn over_slices(round: u32) -> f32 {
   return (a + b) + (c + d);
 }
 
-// The next norm's weight for this workgroup's residual values; to be loaded early, for it is far away.
-fn norm_weight(norm_at: u32) -> f32 { return vectors[norm_at + min(16u * wg + (lane & 15u), hidden - 1u)]; }
+// The group of 16 residual values that this subgroup looks after, if there are so many: the first subgroups take the workgroup's.
+fn own_group() -> u32 { return wg + slice * workgroups; }
 
-// A subgroup's lanes hold residual values 16 * wg .. twice: gives away their image times the next norm as input slot, with their sum of squares.
+// The next norm's weight for this subgroup's residual values; to be loaded early, for it is far away.
+fn norm_weight(norm_at: u32) -> f32 { return vectors[norm_at + min(16u * own_group() + (lane & 15u), hidden - 1u)]; }
+
+// A subgroup's lanes hold its residual values twice: gives away their image times the next norm as input slot, with their sum of squares.
 fn emit_residual(norm: f32, input: u32) {
-  emit(residual * norm, subgroupAdd(select(0.0, residual * residual, lane < 16u)), input + wg, lane < 16u);
+  emit(residual * norm, subgroupAdd(select(0.0, residual * residual, lane < 16u)), input + own_group(), lane < 16u);
 }

@@ -11,8 +11,8 @@ fn begin() {
   epoch = state.dispatches * (last_layer + 2u) + 1u; // one for each layer, one for the head
   slot = slot_of(position);
   turn = turn_of(32u * wg + lane);
-  if (slice == 0u && wg < hidden / 16u) {
-    residual = embedded_T(table_at, table_scale_at, state.token, 16u * wg + (lane & 15u), hidden / 32u);
+  if (own_group() < hidden / 16u) {
+    residual = embedded_T(table_at, table_scale_at, state.token, 16u * own_group() + (lane & 15u), hidden / 32u);
     emit_residual(norm_weight(first_norm_at), 0u);
   }
 }

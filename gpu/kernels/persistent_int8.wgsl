@@ -1,6 +1,7 @@
 // Activations of quantized weights: 16 values a slot as signed bytes with their scale; staged with scale * sum for the zero points and minimums of weights.
 const slot_units = 2u;
 const staged_units = most_slots;
+var<workgroup> staged_scales: array<vec2<f32>, most_slots>;
 
 // 16 adjacent lanes hold the 16 values of `slot`.
 fn emit(value: f32, squares: f32, slot: u32, on: bool) {

@@ -20,10 +20,11 @@ fn layer_L(info: Layer) {
   let v_own = (wg + workgroups - qk_groups % workgroups) % workgroups; // who is the first without a group of q and k gets the first of v
   let v_rounds = share(kv_heads * head_dim / 32u, v_own);
   let f_rounds = share(intermediate / 32u, wg);
-  let on = wg < hidden / 16u; // who has nothing to do in a phase does not even wait for its input
+  let h_rounds = share(hidden / 16u, wg);
   let post_norm = norm_weight(info.post_norm_at);
   let next_norm = norm_weight(info.next_norm_at);
 
+  // Who has nothing to do in a phase does not even wait for its input.
   if (qk_rounds > 0u) {
     sweep_full_QK(vec2<u32>(info.q_at), vec2<u32>(info.q_words), false, wg, qk_rounds, h_pairs, 0u, 0u);
     for (var r = 0u; r < qk_rounds; r++) {
@@ -41,8 +42,8 @@ fn layer_L(info: Layer) {
 
   attend_L(info.cache_at, info.window);
 
-  if (on) {
-    sweep_half_O(info.q_at + o_at_L, info.q_words + o_words_L, heads * head_dim / 64u, attended_slot());
+  if (h_rounds > 0u) {
+    sweep_half_O(info.q_at + o_at_L, info.q_words + o_words_L, h_rounds, heads * head_dim / 64u, attended_slot());
     add(post_norm, normed_slot());
   }
 
@@ -57,15 +58,15 @@ fn layer_L(info: Layer) {
     }
   }
 
-  if (on) { sweep_half_D(info.q_at + down_at_L, info.q_words + down_words_L, intermediate / 64u, gated_slot()); }
+  if (h_rounds > 0u) { sweep_half_D(info.q_at + down_at_L, info.q_words + down_words_L, h_rounds, intermediate / 64u, gated_slot()); }
   epoch += 1u;
-  if (on) { add(next_norm, 0u); }
+  if (h_rounds > 0u) { add(next_norm, 0u); }
 }
 
-// Adds the sums of a 16-row group to the residual; the upper lanes hold the odd blocks' share.
+// Adds the sums of 16-row groups to the residual; the upper lanes hold the odd blocks' share.
 fn add(norm: f32, input: u32) {
-  if (slice == 0u) {
-    let value = over_slices(0u);
+  if (own_group() < hidden / 16u) {
+    let value = over_slices(slice);
     residual += value + subgroupShuffleXor(value, 16u);
     emit_residual(norm, input);
   }

@@ -33,19 +33,27 @@ fn full_at_W(i: u32, base: vec2<u32>, scale: vec2<u32>, two: bool, own: u32, pai
 // How many of `groups` fall to the workgroup that begins with number `own`.
 fn share(groups: u32, own: u32) -> u32 { return select(0u, (groups + workgroups - 1u - own) / workgroups, own < groups); }
 
-// Group wg of 16 rows over K = 64 * pairs: one round.
-fn sweep_half_W(base: u32, scale: u32, pairs: u32, slot: u32) {
+// The same with groups of 16 rows and one matrix.
+fn sweep_half_W(base: u32, scale: u32, rounds: u32, pairs: u32, slot: u32) {
   let steps = (pairs + half_ahead_W * slices - 1u) / (half_ahead_W * slices);
-  var now = load_half_W(base, scale, wg, slice, pairs);
+  let total = rounds * steps;
+  var now = half_at_W(0u, base, scale, pairs, steps);
   stage(slot, 4u * pairs, false);
   var sum = 0.0;
-  for (var i = 0u; i < steps;) {
+  for (var i = 0u; i < total;) {
+    let round = i / steps;
     i += 1u;
     var next = now;
-    if (i < steps) { next = load_half_W(base, scale, wg, i * half_ahead_W * slices + slice, pairs); }
+    if (i < total) { next = half_at_W(i, base, scale, pairs, steps); }
     sum += dot_half_W(now);
+    if (i % steps == 0u) {
+      partial[round * threads + thread] = sum;
+      sum = 0.0;
+    }
     now = next;
   }
-  partial[thread] = sum;
   workgroupBarrier();
+}
+fn half_at_W(i: u32, base: u32, scale: u32, pairs: u32, steps: u32) -> Half_W {
+  return load_half_W(base, scale, wg + i / steps * workgroups, (i % steps) * half_ahead_W * slices + slice, pairs);
 }
