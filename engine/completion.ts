@@ -15,7 +15,7 @@ import { synchronous } from "./synchronous.ts";
  * Changes the logits of the next token in place.
  *
  * @param tokenIds Prompt and answer so far.
- * @param logits `[vocabSize]`
+ * @param logits `[vocabSize]`; gone after the call.
  */
 export type LogitsProcessor = (tokenIds: readonly number[], logits: Float32Array) => void;
 
