@@ -131,6 +131,7 @@ export async function loadModel(source: string, options: LoadOptions = {}): Prom
     executable = compiled.executable;
     const host = await loading;
     await loadWeights(weights, host.codec, executable, { onProgress, signal, doubleQuant });
+    signal?.throwIfAborted();
     const { name, configJson, tokenizer: tokenizerFiles } = checkpoint, generationConfig = readGenerationConfig(checkpoint);
     return { ...compiled, name, deviceReason: reason, host, configJson, tokenizerFiles, generationConfig };
   } catch (error) {

@@ -135,7 +135,7 @@ export class EngineCore {
         return await work();
       } catch (error) {
         if (error instanceof DeviceError) this.close(error);
-        throw error;
+        throw error instanceof DeviceError ? this.#error : error; // whoever closes the executable says why
       }
     });
     this.#lastUse = use.catch(() => {});

@@ -69,7 +69,8 @@ export class DeviceCalls {
       this.#fail = reject;
       return await Promise.race([this.#hasFailed ? failed : failure, checked()]);
     } catch (error) {
-      if (error instanceof RangeError || error instanceof TypeError || error instanceof DeviceError && this.#isClosed) throw error;
+      if (error instanceof RangeError || error instanceof TypeError) throw error;
+      if (this.#isClosed) throw new DeviceError("Cannot use the model: the executable is closed", { cause: error });
       // With a lost device whatever is under way fails, compiling too, before it says that it is lost.
       await Promise.race([failed, new Promise((resolve) => setTimeout(resolve, 100))]);
       throw error instanceof DeviceError

@@ -4,7 +4,7 @@
  * @module
  */
 import { assertEquals, assertRejects, assertStringIncludes, assertThrows } from "@std/assert";
-import { AutoConfig, AutoModelForCausalLM, AutoTokenizer, DeviceError, Engine, pipeline } from "../mod.ts";
+import { AutoConfig, AutoModelForCausalLM, AutoTokenizer, DeviceError, Engine, type LoadProgress, pipeline } from "../mod.ts";
 import { ChatSession } from "../cli/chat_session.ts";
 import { parseFlags, samplingFlags } from "../cli/flags.ts";
 import { UsageError } from "../cli/usage_error.ts";
@@ -95,7 +95,10 @@ Deno.test("a model is disposed in the middle of its work, twice; its tokenizer s
   const model = await AutoModelForCausalLM.fromPretrained("embedded", { device: "wasm" }), tokenizer = await model.tokenizer();
   const pending = model.generate({ inputIds: [1, 2], maxNewTokens: 1500, minNewTokens: 1500 });
   const rejected = assertRejects(() => pending, Error, "The model is disposed");
+  const forward = assertRejects(() => model.forward({ inputIds: new Array(500).fill(5) }), Error, "The model is disposed");
+  await new Promise((resolve) => setTimeout(resolve, 10));
   await model.dispose();
+  await forward;
   await model.dispose();
   await rejected;
   await assertRejects(() => model.generate({ inputIds: [1] }), Error, "The model is disposed");
@@ -125,6 +128,16 @@ Deno.test("sizes that no memory holds are refused with the numbers and what to l
   await assertRejects(load({ maxModelLen: 1e7 }), DeviceError, "Cannot place the KV cache of 0.attn.rope: it takes 5120000000 bytes");
   await assertRejects(load({ maxModelLen: 1e15 }), DeviceError, "or ask for shorter contexts (maxModelLen)");
   await assertRejects(load({ maxNumBatchedTokens: 1e7 }), DeviceError, "compute fewer tokens in a step (maxNumBatchedTokens)");
+});
+
+Deno.test("loading ends when its signal says so, at any progress, even at the end", async () => {
+  const end = new Error("enough");
+  for (const share of [0, 0.5, 1]) {
+    const aborter = new AbortController();
+    const onProgress = ({ loadedBytes, totalBytes }: LoadProgress) => loadedBytes >= share * totalBytes && aborter.abort(end);
+    const load = () => AutoModelForCausalLM.fromPretrained("embedded", { device: "wasm", signal: aborter.signal, onProgress });
+    assertEquals(await assertRejects(load, Error, "enough"), end);
+  }
 });
 
 Deno.test("a request with a wrong field is refused, and the engine goes on", async () => {
