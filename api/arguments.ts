@@ -13,7 +13,7 @@ export function inWords(value: unknown): string {
 }
 
 /** @throws {TypeError} when options are no object, or, where all names are known, one of them is not. */
-export function checkOptions(what: string, options: unknown, known?: readonly string[]): void {
+export function requireOptions(what: string, options: unknown, known?: readonly string[]): void {
   if (typeof options !== "object" || options === null) throw new TypeError(`Options of ${what} must be an object, got ${inWords(options)}`);
   const unknown = known && Object.keys(options).find((name) => !known.includes(name));
   if (unknown !== undefined) throw new TypeError(`Unknown option ${unknown} of ${what}, choose from ${known!.join(", ")}`);

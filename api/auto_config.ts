@@ -4,7 +4,7 @@
  * @module
  */
 import { parseConfig, type SmolLM3Config as Config } from "../engine/config.ts";
-import { checkOptions } from "./arguments.ts";
+import { requireOptions } from "./arguments.ts";
 import type { LoadOptions } from "./load_model.ts";
 
 /** Where a configuration is read from. */
@@ -50,7 +50,7 @@ export class AutoConfig {
    * @throws {SyntaxError | TypeError | RangeError} when its files are not what they should be.
    */
   static async fromPretrained(source: string, options: ConfigOptions = {}): Promise<Config> {
-    checkOptions("AutoConfig", options, ["revision", "token", "cacheDir", "localFilesOnly"]);
+    requireOptions("AutoConfig", options, ["revision", "token", "cacheDir", "localFilesOnly"]);
     const { resolveSource } = await import("../engine/loader/source.ts");
     const found = await resolveSource(source, { revision: options.revision, cacheDir: options.cacheDir });
     if (found.kind === "transformers") {

@@ -6,7 +6,7 @@
 import type { BpeTokenizer, Detokenizer, Host, TokenizerSpec } from "../engine/host.ts";
 import { resolveSource } from "../engine/loader/source.ts";
 import { openTokenizerFiles, specialToken, type TokenizerFiles } from "../engine/loader/tokenizer_files.ts";
-import { checkOptions, inWords } from "./arguments.ts";
+import { inWords, requireOptions } from "./arguments.ts";
 import { type BatchEncoding, type BatchOptions, checkText, encodeBatch } from "./batch_encoding.ts";
 import { ChatRenderer, type ChatTemplateOptions, type Message } from "./chat_renderer.ts";
 
@@ -87,7 +87,7 @@ export class AutoTokenizer {
    * @throws {SyntaxError} when a file cannot be read, or is of a kind that is not supported; the message names file and key.
    */
   static async fromPretrained(source: string, options: TokenizerOptions = {}): Promise<AutoTokenizer> {
-    checkOptions("AutoTokenizer", options, ["revision", "cacheDir", "token", "localFilesOnly"]);
+    requireOptions("AutoTokenizer", options, ["revision", "cacheDir", "token", "localFilesOnly"]);
     const [host, files] = await Promise.all([
       import("../wasm/host.ts").then(({ loadHost }) => loadHost()),
       resolveSource(source, options).then(openTokenizerFiles),
@@ -109,7 +109,7 @@ export class AutoTokenizer {
    */
   encode(text: string, options: { addSpecialTokens?: boolean } = {}): number[] {
     checkText(text);
-    checkOptions("encode", options, ["addSpecialTokens"]);
+    requireOptions("encode", options, ["addSpecialTokens"]);
     const { prefix, suffix } = this.#edges(options.addSpecialTokens);
     return joined(prefix, this.#usable.encode(text).ids, suffix);
   }
@@ -144,7 +144,7 @@ export class AutoTokenizer {
         throw new TypeError(`Cannot decode ${inWords(ids[i])}: expected a list of token ids; for several lists there is batchDecode`);
       }
     }
-    checkOptions("decode", options, ["skipSpecialTokens"]);
+    requireOptions("decode", options, ["skipSpecialTokens"]);
     return this.#usable.decode(ids, options);
   }
 

@@ -4,7 +4,7 @@
  * @module
  */
 import type { Encoding } from "../engine/host.ts";
-import { checkOptions, inWords } from "./arguments.ts";
+import { inWords, requireOptions } from "./arguments.ts";
 
 /** Options of `AutoTokenizer.encodeBatch`. */
 export interface BatchOptions {
@@ -54,7 +54,7 @@ export function checkText(text: unknown): void {
 
 /** Encodes texts. */
 export function encodeBatch(texts: readonly string[], options: BatchOptions, tokenizer: BatchTokenizer): BatchEncoding {
-  checkOptions("encodeBatch", options, optionNames);
+  requireOptions("encodeBatch", options, optionNames);
   const { padding = false, truncation = false, paddingSide = tokenizer.paddingSide, returnOffsetsMapping = false } = options;
   if (!Array.isArray(texts)) throw new TypeError("Cannot encode a batch: expected a list of strings; for one text there is encode");
   if (!["left", "right"].includes(paddingSide)) throw new TypeError(`Option paddingSide must be "left" or "right", got ${paddingSide}`);

@@ -9,7 +9,7 @@ import { EngineCore, type EngineRequest } from "../engine/engine_core.ts";
 import type { EngineMetrics } from "../engine/engine_stats.ts";
 import type { RequestStream } from "../engine/request_stream.ts";
 import type { SamplingOptions } from "../engine/sampling_params.ts";
-import { checkFunctions, checkOptions, checkSignal, inWords } from "./arguments.ts";
+import { checkFunctions, checkSignal, inWords, requireOptions } from "./arguments.ts";
 import { AutoTokenizer, type ChatTemplateOptions, type Message } from "./auto_tokenizer.ts";
 import { type LoadedModel, loadModel, type LoadOptions } from "./load_model.ts";
 
@@ -32,12 +32,12 @@ const requestNames: readonly (keyof GenerateRequest)[] = [
 
 /** @throws {TypeError} when a part of it has the wrong type, or a name that no part has. */
 function checkRequest(request: GenerateRequest): void {
-  checkOptions("a request", request, requestNames);
+  requireOptions("a request", request, requestNames);
   const { promptTokenIds, samplingParams, priority, signal, logitsProcessors, stoppingCriteria } = request;
   if (promptTokenIds !== undefined && typeof promptTokenIds?.length !== "number") {
     throw new TypeError(`Option promptTokenIds must be a list of token ids, got ${inWords(promptTokenIds)}`);
   }
-  if (samplingParams !== undefined) checkOptions("samplingParams", samplingParams);
+  if (samplingParams !== undefined) requireOptions("samplingParams", samplingParams);
   if (priority !== undefined && !Number.isFinite(priority)) throw new TypeError(`Option priority must be a number, got ${inWords(priority)}`);
   checkSignal(signal);
   checkFunctions("logitsProcessors", logitsProcessors);

@@ -7,7 +7,7 @@ import type { CompileOptions, Executable } from "../engine/backend.ts";
 import type { BlockPool } from "../engine/block_pool.ts";
 import type { SmolLM3Config } from "../engine/config.ts";
 import type { RopeTable } from "../engine/rope.ts";
-import { checkOptions, inWords } from "./arguments.ts";
+import { inWords, requireOptions } from "./arguments.ts";
 
 /** Numbers in row-major order. */
 export interface Tensor {
@@ -69,7 +69,7 @@ export interface ForwardContext {
  * @throws {RangeError} when a token id does not exist or a text does not fit into the KV cache.
  */
 export async function forward(inputs: ForwardInputs, context: ForwardContext): Promise<CausalLMOutput> {
-  checkOptions("forward", inputs);
+  requireOptions("forward", inputs);
   refuseUnsupported(inputs);
   const { vocabSize, hiddenSize } = context.config;
   const { batch, columns, tokens } = shapeOf(inputs, context.config);

@@ -11,7 +11,7 @@ import { buildLogitsProcessors } from "../engine/logits_processors.ts";
 import type { RequestStream } from "../engine/request_stream.ts";
 import type { SamplingOptions } from "../engine/sampling_params.ts";
 import type { StoppingCriterion } from "../engine/stop_checker.ts";
-import { checkFunctions, checkOptions, checkSignal, inWords } from "./arguments.ts";
+import { checkFunctions, checkSignal, inWords, requireOptions } from "./arguments.ts";
 import { rowsOf, type Tensor, type TokenIds } from "./forward.ts";
 import { StopStrings } from "./stop_strings.ts";
 import type { Streamer } from "./text_streamer.ts";
@@ -95,7 +95,7 @@ interface Call {
  * @throws {RangeError} when a value is out of range or a prompt is too long.
  */
 export async function generate(model: GenerationModel, options: GenerateOptions): Promise<GenerateOutput> {
-  checkOptions("generate", options);
+  requireOptions("generate", options);
   const { streamer, signal } = options;
   checkSignal(signal);
   checkStreamer(streamer);
@@ -129,7 +129,7 @@ export async function generate(model: GenerationModel, options: GenerateOptions)
 
 /** {@link generate} of one row, token by token. Leaving the iteration ends the request. */
 export async function* stream(model: GenerationModel, options: StreamOptions): AsyncGenerator<StreamPiece, void> {
-  checkOptions("stream", options);
+  requireOptions("stream", options);
   const { logprobs, ...rest } = options;
   checkSignal(rest.signal);
   options.signal?.throwIfAborted();
@@ -161,7 +161,7 @@ async function prepare(model: GenerationModel, options: GenerateOptions): Promis
   checkFunctions("logitsProcessor", logitsProcessor);
   checkFunctions("stoppingCriteria", stoppingCriteria);
   if (typeof inputIds === "string") throw new TypeError("generate needs inputIds as numbers: encode the text with the tokenizer");
-  if (generationConfig != null) checkOptions("generationConfig", generationConfig);
+  if (generationConfig != null) requireOptions("generationConfig", generationConfig);
   const inputs = rowsOf("inputIds", inputIds ?? []), length = inputs[0].length;
   if (length === 0) throw new TypeError("generate needs inputIds of at least one token");
   if (inputs.some((row) => row.length !== length)) throw new TypeError("The rows of inputIds must be equally long: pad them on the left");

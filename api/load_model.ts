@@ -17,7 +17,7 @@ import type { Program } from "../engine/program.ts";
 import { RopeTable } from "../engine/rope.ts";
 import type { SchedulerOptions } from "../engine/scheduler.ts";
 import { smolLM3 } from "../engine/smollm3.ts";
-import { checkOptions, checkSignal, inWords } from "./arguments.ts";
+import { checkSignal, inWords, requireOptions } from "./arguments.ts";
 import { BitsAndBytesConfig, quantizationOf, type QuantizationOption } from "./bits_and_bytes_config.ts";
 import { cacheBytesPerToken } from "./cache_size.ts";
 import { chooseCompileOptions } from "./compile_options.ts";
@@ -191,7 +191,7 @@ function readGenerationConfig({ name, generationConfig }: Checkpoint): Generatio
 }
 
 function checkLoadOptions(options: LoadOptions): void {
-  checkOptions("a model", options);
+  requireOptions("a model", options);
   for (const name of Object.keys(options)) {
     if (!knownOptions.has(name as keyof LoadOptions)) throw new TypeError(`Unknown load option ${name}, choose from ${[...knownOptions].join(", ")}`);
   }

@@ -4,7 +4,7 @@
  * @module
  */
 import type { GenerationOptions } from "../engine/generation_options.ts";
-import { checkOptions, inWords } from "./arguments.ts";
+import { inWords, requireOptions } from "./arguments.ts";
 import type { AutoTokenizer, Message } from "./auto_tokenizer.ts";
 import { AutoModelForCausalLM, type CausalLM } from "./causal_lm.ts";
 import type { GenerateOptions } from "./generate.ts";
@@ -61,7 +61,7 @@ export async function pipeline(task: "text-generation", source = "embedded", opt
   const model = await AutoModelForCausalLM.fromPretrained(source, options);
   const tokenizer = await model.tokenizer();
   const call = (inputs: TextGenerationInput | readonly TextGenerationInput[], callOptions: TextGenerationOptions = {}) => {
-    checkOptions("the pipeline", callOptions);
+    requireOptions("the pipeline", callOptions);
     if (typeof inputs !== "string" && !Array.isArray(inputs)) {
       throw new TypeError(`Cannot generate: expected a text, a chat or a list of either, got ${inWords(inputs)}`);
     }

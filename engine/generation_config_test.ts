@@ -55,6 +55,7 @@ Deno.test("mistakes name the option and the fix", () => {
     [{ warmth: 3 }, TypeError, "Unknown generation option warmth"],
     [{ temperature: "hot" }, TypeError, 'temperature must be a number, got "hot"'],
     [{ maxNewTokens: 1.5 }, TypeError, "maxNewTokens must be a whole number"],
+    [{ maxNewTokens: -1 }, RangeError, "maxNewTokens must be a whole number from 0 up, got -1"],
     [{ temperature: NaN }, TypeError, "temperature must be a number, got NaN"],
     [{ sequenceBias: [[1, 2]] }, TypeError, "sequenceBias must be"],
     [{ doSample: true, temperature: 0 }, RangeError, "for greedy decoding set doSample to false"],

@@ -256,13 +256,16 @@ export type GivenOptions = { readonly [K in GenerationKey]?: NonNullable<Generat
  * Checks names and types and drops what is null or undefined.
  *
  * @throws {TypeError} when an option is unknown or of the wrong type; the message names it.
+ * @throws {RangeError} when a number that counts something is negative.
  */
 export function checkOptions(options: GenerationOptions): GivenOptions {
   const given = Object.entries(options).filter(([, value]) => value !== undefined && value !== null);
   for (const [key, value] of given) {
     const kind = kinds[key as GenerationKey];
     if (kind === undefined) throw new TypeError(`Unknown generation option ${key}${nearest(key)}`);
-    if (!kind[1](value)) throw new TypeError(`Generation option ${key} must be ${kind[0]}, got ${show(value)}`);
+    if (kind[1](value)) continue;
+    const wrong = kind === count && Number.isSafeInteger(value) ? RangeError : TypeError;
+    throw new wrong(`Generation option ${key} must be ${kind[0]}, got ${show(value)}`);
   }
   return Object.fromEntries(given);
 }
