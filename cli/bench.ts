@@ -8,7 +8,7 @@ import { rowBytes } from "../engine/formats.ts";
 import { programTensors } from "../engine/loader/plan_weights.ts";
 import { describeProfile, StepProfiler, type TestProfile } from "./bench_profile.ts";
 import { BenchRunner, type BenchTest, statistics, testName } from "./bench_runs.ts";
-import { commonFlags, describeFlags, parseFlags, type Values } from "./flags.ts";
+import { commonFlags, describeFlags, parseFlags, sourceOf, type Values } from "./flags.ts";
 import { loadOptions } from "./load.ts";
 import { type RandomFormat, shapeNames } from "./random_model.ts";
 import { formatBytes, StatusLine, writeError, writeOut } from "./terminal.ts";
@@ -53,10 +53,10 @@ interface BenchResult {
 
 /** @returns Exit status. */
 export async function bench(args: readonly string[]): Promise<number> {
-  const { values, positionals } = parseFlags(args, flags, (name) => Deno.env.get(name));
+  const parsed = parseFlags(args, flags, (name) => Deno.env.get(name)), { values, positionals, given } = parsed;
   if (values.help) return writeOut(help), 0;
-  if (positionals.length > 1) throw new UsageError(`Unexpected argument ${positionals[1]}: bench takes one SOURCE`);
-  if (values.random !== undefined && positionals.length > 0) throw new UsageError("Give SOURCE or --random, not both");
+  const source = sourceOf("bench", parsed);
+  if (values.random !== undefined && (positionals.length > 0 || given.has("model"))) throw new UsageError("Give a model or --random, not both");
   const prompts = numbers("--n-prompt", values["n-prompt"], [512]), answers = numbers("--n-gen", values["n-gen"], [128]);
   const tests = numbers("--n-depth", values["n-depth"], [0]).flatMap((depth): BenchTest[] => [
     ...prompts.filter(Boolean).map((tokens) => ({ kind: "prompt" as const, tokens, depth })),
@@ -74,7 +74,7 @@ export async function bench(args: readonly string[]): Promise<number> {
     for (const count of threads) {
       const maxModelLen = Math.max(...tests.map(({ tokens, depth }) => tokens + depth));
       status.show("Loading");
-      const { name, model } = await load(positionals[0], values, { threads: count, maxModelLen, maxNumSeqs: 1, signal: interrupt.signal });
+      const { name, model } = await load(source, values, { threads: count, maxModelLen, maxNumSeqs: 1, signal: interrupt.signal });
       if (values.verbose) {
         status.clear();
         writeError(`${model.backend.device}: ${model.deviceReason}\n`);
@@ -109,15 +109,12 @@ export async function bench(args: readonly string[]): Promise<number> {
 }
 
 async function load(
-  positional: string | undefined,
+  source: string,
   values: Values<typeof flags>,
   extra: LoadOptions,
 ): Promise<{ name: string; model: CompiledModel & { deviceReason: string } }> {
   const { threads: _, random, ...modelValues } = values, options = { ...loadOptions(modelValues), ...extra };
-  if (random === undefined) {
-    const name = positional ?? values.model ?? "embedded";
-    return { name, model: await loadModel(name, options) };
-  }
+  if (random === undefined) return { name: source, model: await loadModel(source, options) };
   const floats: Readonly<Record<string, RandomFormat>> = { float32: "f32", float16: "f16" };
   const fourBit: Readonly<Record<string, RandomFormat>> = { nf4: "nf4_bf16", fp4: "fp4_bf16" };
   const format = fourBit[values.quantization ?? ""] ?? values.quantization as RandomFormat | undefined ?? floats[values.dtype ?? ""] ?? "bf16";

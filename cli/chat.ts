@@ -8,11 +8,10 @@ import { DeviceError } from "../engine/backend.ts";
 import { answer, generationOptions } from "./answer.ts";
 import { ChatSession } from "./chat_session.ts";
 import { conversationTokens, requireTemplate } from "./conversation.ts";
-import { commonFlags, describeFlags, parseFlags, samplingFlags, threadsFlag } from "./flags.ts";
+import { commonFlags, describeFlags, parseFlags, samplingFlags, sourceOf, threadsFlag } from "./flags.ts";
 import { LineReader } from "./line_reader.ts";
 import { loadCausalLM } from "./load.ts";
 import { styled, writeError, writeOut } from "./terminal.ts";
-import { UsageError } from "./usage_error.ts";
 
 const flags = { ...samplingFlags, ...threadsFlag, ...commonFlags } as const;
 
@@ -23,10 +22,9 @@ ${describeFlags(flags)}
 
 /** @returns Exit status. */
 export async function chat(args: readonly string[]): Promise<number> {
-  const { values, positionals } = parseFlags(args, flags, (name) => Deno.env.get(name));
+  const parsed = parseFlags(args, flags, (name) => Deno.env.get(name)), { values } = parsed;
   if (values.help) return writeOut(help), 0;
-  if (positionals.length > 1) throw new UsageError(`Unexpected argument ${positionals[1]}: chat takes one SOURCE`);
-  const source = positionals[0] ?? values.model ?? "embedded";
+  const source = sourceOf("chat", parsed);
 
   let interrupt = new AbortController();
   const lines = new LineReader(() => interrupt.abort());

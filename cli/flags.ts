@@ -120,6 +120,20 @@ export function parseFlags<F extends Flags>(args: readonly string[], flags: F, e
   return { values: values as Values<F>, positionals, given };
 }
 
+/**
+ * The model that a command with an argument SOURCE is to use: that one, or else `--model`.
+ *
+ * @throws {UsageError} when both are on the command line, or two SOURCEs.
+ */
+export function sourceOf(
+  command: string,
+  { positionals, given, values }: Pick<Parsed<Flags>, "positionals" | "given"> & { readonly values: { readonly model?: string } },
+): string {
+  if (positionals.length > 1) throw new UsageError(`Unexpected argument ${positionals[1]}: ${command} takes one SOURCE`);
+  if (positionals.length > 0 && given.has("model")) throw new UsageError("Give SOURCE or --model, not both");
+  return positionals[0] ?? values.model ?? "embedded";
+}
+
 function isSet(value: unknown): boolean {
   return value !== undefined && value !== false;
 }

@@ -15,10 +15,9 @@ import { type PlanOptions, planWeights, programTensors } from "../engine/loader/
 import { resolveSource } from "../engine/loader/source.ts";
 import type { Program } from "../engine/program.ts";
 import { smolLM3 } from "../engine/smollm3.ts";
-import { commonFlags, describeFlags, parseFlags, threadsFlag } from "./flags.ts";
+import { commonFlags, describeFlags, parseFlags, sourceOf, threadsFlag } from "./flags.ts";
 import { loadOptions } from "./load.ts";
 import { formatBytes, writeOut } from "./terminal.ts";
-import { UsageError } from "./usage_error.ts";
 
 const flags = { json: { type: "boolean", help: "Print one JSON object" }, ...threadsFlag, ...commonFlags } as const;
 
@@ -61,10 +60,9 @@ interface Report {
 
 /** @returns Exit status. */
 export async function inspect(args: readonly string[]): Promise<number> {
-  const { values, positionals } = parseFlags(args, flags, (name) => Deno.env.get(name));
+  const parsed = parseFlags(args, flags, (name) => Deno.env.get(name)), { values } = parsed;
   if (values.help) return writeOut(help), 0;
-  if (positionals.length > 1) throw new UsageError(`Unexpected argument ${positionals[1]}: inspect takes one SOURCE`);
-  const source = positionals[0] ?? values.model ?? "embedded";
+  const source = sourceOf("inspect", parsed);
   const checkpoint = await openCheckpoint(await resolveSource(source));
   try {
     const report = await reportOf(checkpoint, source, loadOptions(values));

@@ -88,6 +88,9 @@ const wrong: [string, string[], number, string, (string | Uint8Array)?][] = [
   ["stray argument", ["generate", "tell me"], 2, "the prompt goes to --prompt"],
   ["unknown shape", ["bench", "--random", "huge"], 2, "--random must be one of smollm3-3b"],
   ["help of an unknown command", ["help", "serv"], 2, "Unknown command serv"],
+  ["two models", ["inspect", "a", "b"], 2, "Unexpected argument b: inspect takes one SOURCE"],
+  ["a model twice", ["chat", "a", "--model", "b"], 2, "Give SOURCE or --model, not both"],
+  ["a model and random weights", ["bench", "--model", "a", "--random", "smollm3-tiny"], 2, "Give a model or --random, not both"],
   ["nothing to measure", ["bench", "-p", "0", "-n", "0"], 2, "Nothing to measure"],
 ];
 for (const [name, args, expected, message, stdin] of wrong) {
