@@ -21,9 +21,9 @@ export interface SamplingOptions {
   readonly minP?: number;
   /** Same seed, same text. Default: a random one for each answer. */
   readonly seed?: number | bigint;
-  /** Penalty of tokens that occur in the answer. Default 0. */
+  /** Penalty of tokens that occur in the answer, -2 to 2. Default 0. */
   readonly presencePenalty?: number;
-  /** Penalty of tokens for each time they occur in the answer. Default 0. */
+  /** Penalty of tokens for each time they occur in the answer, -2 to 2. Default 0. */
   readonly frequencyPenalty?: number;
   /** Above 1: penalty of tokens that occur in prompt or answer. Default 1. */
   readonly repetitionPenalty?: number;

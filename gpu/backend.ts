@@ -1,5 +1,6 @@
 /**
- * The WebGPU backend: a program becomes pipelines, buffers and bind groups once; a step records prebuilt dispatches into one submit.
+ * The WebGPU backend: a program becomes pipelines, buffers and bind groups once; a step records prebuilt dispatches into few submits, or, where one sequence
+ * is decoded and the device can, is one dispatch a token (the persistent walk).
  *
  * @module
  */

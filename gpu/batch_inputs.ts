@@ -1,5 +1,5 @@
 /**
- * The batch on the GPU.
+ * The batch on the GPU, and how attention over it is cut: rows that attend on their own, tiles of rows, slices of long contexts.
  *
  * @module
  */

@@ -50,7 +50,7 @@ export interface Dispatch {
   cost?(work: Work): Cost;
 }
 
-/** A step on its way to dispatches. */
+/** A step that is being lowered, with all that decides its dispatches: its neighbours, what was compiled for, and where things lie. */
 export interface Lowered {
   readonly step: Step;
   readonly index: number;
