@@ -3,14 +3,15 @@
  *
  * @module
  */
-import { type CompileOptions, type DecodeRequest, type DecodeResult, noToken } from "../engine/backend.ts";
+import { type CompileOptions, type DecodeRequest, type DecodeResult, noToken, type RowSampling } from "../engine/backend.ts";
 import type { Program } from "../engine/program.ts";
 import { CommandStream } from "./command_stream.ts";
 import type { Gpu } from "./device.ts";
 import type { DeviceCalls } from "./device_calls.ts";
 import type { ProgramMemory } from "./memory.ts";
 import type { Kernel } from "./pipelines.ts";
-import { bind, type Recorded, type StepRecorder } from "./step_recorder.ts";
+import { RecordedAhead } from "./recorded_ahead.ts";
+import { bind, type StepRecorder } from "./step_recorder.ts";
 
 /** Decodes batches, one dispatch after the other. */
 export class BatchedDecode {
@@ -22,11 +23,12 @@ export class BatchedDecode {
   readonly #kernel: Kernel;
   /** Set by the first request of several steps. */
   #advance?: { readonly pipeline: GPUComputePipeline; readonly group: GPUBindGroup };
-  /** A step that is yet to come. */
-  #ahead?: { readonly recorded: readonly Recorded[]; readonly commands: GPUCommandBuffer };
+  /** A whole step, by its dispatches. */
+  readonly #ahead: RecordedAhead;
 
   constructor(gpu: Gpu, calls: DeviceCalls, program: Program, options: CompileOptions, memory: ProgramMemory, recorder: StepRecorder) {
     [this.#gpu, this.#calls, this.#program, this.#memory, this.#recorder] = [gpu, calls, program, memory, recorder];
+    this.#ahead = new RecordedAhead(gpu.device);
     const constants = { head_dim: program.caches[0]?.headDim ?? 0, block_size: options.blockSize };
     this.#kernel = { name: "advance", parts: ["advance", "batch"], access: "urrrwwwww", constants };
   }
@@ -40,8 +42,7 @@ export class BatchedDecode {
     this.#calls.checkOpen("run a batch");
     const logits = this.#memory.buffer(this.#program.logits), rowBytes = this.#program.logits.cols * 4, madeBytes = isDrawn ? steps * outputs * 4 : 0;
     const wanted = sampling.flatMap((row, i) => row ? [] : [i]), bytes = madeBytes + wanted.length * rowBytes;
-    const ahead = this.#ahead?.recorded === recorded && !batch.inputsEmbeds ? this.#ahead.commands : undefined;
-    this.#ahead = undefined;
+    const ahead = batch.inputsEmbeds ? undefined : this.#ahead.take(recorded);
     this.#calls.scoped(() => {
       const stream = new CommandStream(this.#gpu.device, ahead);
       for (let step = 0; step < steps; step++) {
@@ -63,7 +64,8 @@ export class BatchedDecode {
         }
       });
     });
-    if (outputs === batch.tokens.length) this.#recordAhead(recorded);
+    // After a row of each sequence mostly comes the next one of each, which needs the same dispatches.
+    if (outputs === batch.tokens.length) this.#ahead.record(recorded, (pass) => this.#recorder.record({ pass }, recorded));
     const view = bytes > 0 ? await readback.view(bytes) : new ArrayBuffer(0);
     return {
       tokens: isDrawn ? new Uint32Array(view, 0, steps * outputs).slice() : new Uint32Array(outputs).fill(noToken),
@@ -71,16 +73,21 @@ export class BatchedDecode {
     };
   }
 
-  /** While the device is at work: after a row of each sequence mostly comes the next one of each, which needs the same dispatches. */
-  #recordAhead(recorded: readonly Recorded[]): void {
-    const { device } = this.#gpu;
-    device.pushErrorScope("validation");
-    const encoder = device.createCommandEncoder(), pass = encoder.beginComputePass();
-    this.#recorder.record({ pass }, recorded);
-    pass.end();
-    const commands = encoder.finish();
-    // What is refused is recorded when it is needed, and refused once more.
-    device.popErrorScope().then((error) => this.#ahead = error ? undefined : { recorded, commands }, () => {});
+  /** Draws tokens from logits of the host. */
+  async draw(rows: readonly Float32Array[], sampling: readonly RowSampling[]): Promise<Uint32Array> {
+    const { readback, sampler } = this.#memory, { device } = this.#gpu, logits = this.#memory.buffer(this.#program.logits), bytes = rows.length * 4;
+    await sampler.prepare(sampling, 1);
+    this.#calls.checkOpen("draw tokens");
+    this.#calls.scoped(() => {
+      rows.forEach((row, i) => device.queue.writeBuffer(logits, i * row.byteLength, row as Float32Array<ArrayBuffer>));
+      const stream = new CommandStream(device);
+      sampler.record(stream.pass);
+      stream.finish((encoder) => {
+        readback.reserve(bytes);
+        readback.record(encoder, sampler.made, 0, bytes);
+      });
+    });
+    return new Uint32Array(await readback.read(bytes));
   }
 
   async #prepareAdvance() {

@@ -10,11 +10,13 @@ import { type CompileOptions, type DecodeRequest, type DecodeResult, noToken } f
 import type { Batch } from "../engine/batch.ts";
 import type { Program } from "../engine/program.ts";
 import { mostSteps } from "./batch_inputs.ts";
+import { CommandStream } from "./command_stream.ts";
 import type { Gpu } from "./device.ts";
 import type { DeviceCalls } from "./device_calls.ts";
 import type { ProgramMemory } from "./memory.ts";
 import { planWalk, type Walk } from "./persistent_plan.ts";
 import type { Kernel } from "./pipelines.ts";
+import { RecordedAhead } from "./recorded_ahead.ts";
 import { bind } from "./step_recorder.ts";
 
 /** From this position on each key is read once for all query heads of its KV head; before it, more subgroups read at once. */
@@ -42,9 +44,12 @@ export class PersistentDecode {
   /** In the order of the kernel's bindings. */
   readonly #resources: readonly GPUBuffer[];
   readonly #made = new Map<Kernel, Ready>();
+  /** A token, by its kernel. */
+  readonly #ahead: RecordedAhead;
 
   private constructor(gpu: Gpu, calls: DeviceCalls, program: Program, options: CompileOptions, memory: ProgramMemory, plan: Walk) {
     [this.#gpu, this.#calls, this.#memory, this.#kernels] = [gpu, calls, memory, plan.kernels];
+    this.#ahead = new RecordedAhead(gpu.device);
     [this.#logits, this.#vocabSize] = [memory.buffer(program.logits), program.logits.cols];
     const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST | GPUBufferUsage.COPY_SRC;
     const storage = (label: string, bytes: number) => {
@@ -84,26 +89,27 @@ export class PersistentDecode {
    * @returns Undefined when not all workgroups were resident: nothing that was made means anything then, and nothing that the walk makes later would.
    */
   async decode({ batch, sampling: [row], steps, rope }: DecodeRequest): Promise<DecodeResult | undefined> {
-    const { sampler, readback } = this.#memory, { device } = this.#gpu, { state, made } = this.#own;
+    const { sampler, readback } = this.#memory, { device, workgroups } = this.#gpu, { state, made } = this.#own;
     // The walk itself remembers the greatest logit: only what else is drawn needs the sampler.
     const isDrawn = row !== undefined && (row.temperature > 0 || row.penalties !== undefined);
     const feeding = isDrawn ? await this.#ready(feed, [sampler.last, state]) : undefined;
     if (feeding) await sampler.prepare([row], steps);
-    const walk = await this.prepare(batch, rope), bytes = row ? steps * 4 : this.#vocabSize * 4;
+    const walk = await this.#upload(batch, rope), ahead = this.#ahead.take(walk(0)), bytes = row ? steps * 4 : this.#vocabSize * 4;
     this.#calls.scoped(() => {
-      const encoder = device.createCommandEncoder(), pass = encoder.beginComputePass();
+      const stream = new CommandStream(device, ahead);
       for (let step = 0; step < steps; step++) {
-        walk(pass);
+        if (step > 0 || !ahead) run(stream.pass, walk(step), workgroups);
         if (!feeding) continue;
-        sampler.record(pass);
-        run(pass, feeding, 1);
+        sampler.record(stream.pass);
+        run(stream.pass, feeding, 1);
       }
-      pass.end();
-      readback.reserve(16 + bytes);
-      readback.record(encoder, state, 0, 16);
-      readback.record(encoder, row === undefined ? this.#logits : isDrawn ? sampler.made : made, 0, bytes, 16);
-      device.queue.submit([encoder.finish()]);
+      stream.finish((encoder) => {
+        readback.reserve(16 + bytes);
+        readback.record(encoder, state, 0, 16);
+        readback.record(encoder, row === undefined ? this.#logits : isDrawn ? sampler.made : made, 0, bytes, 16);
+      });
     });
+    this.#ahead.record(walk(0), (pass) => run(pass, walk(0), workgroups));
     const view = await readback.view(16 + bytes), [, , , stuck] = new Uint32Array(view, 0, 4);
     if (stuck !== 0) return undefined;
     return row === undefined
@@ -112,13 +118,20 @@ export class PersistentDecode {
   }
 
   /**
-   * Uploads where a sequence stands. Kernels take seconds to compile: each does when a context is first long enough for it.
+   * Uploads where a sequence stands.
    *
    * @param rope Rotations of the positions after the batch's.
    * @returns Records the walk of a token; the next time, of the token after it.
    */
   async prepare(batch: Batch, rope: Float32Array): Promise<(pass: GPUComputePassEncoder) => void> {
-    const { near, far } = this.#kernels, { device, workgroups } = this.#gpu, position = batch.contextLengths[0] - 1;
+    const walk = await this.#upload(batch, rope);
+    let step = 0;
+    return (pass) => run(pass, walk(step++), this.#gpu.workgroups);
+  }
+
+  /** @returns What walks each step. Kernels take seconds to compile: each does when a context is first long enough for it. */
+  async #upload(batch: Batch, rope: Float32Array): Promise<(step: number) => Ready> {
+    const { near, far } = this.#kernels, { device } = this.#gpu, position = batch.contextLengths[0] - 1;
     // Each token by the kernel of its own position, so that it does not depend on how many are made in a call.
     const kernelOf = (position: number) => this.#ready(position < farPosition ? near : far, this.#resources);
     const first = await kernelOf(position), last = await kernelOf(position + rope.length / batch.rope.length);
@@ -133,8 +146,7 @@ export class PersistentDecode {
       put(angles, rope, batch.rope.byteLength);
       put(blockTable, batch.blockTables.subarray(0, blockTable.size / 4));
     });
-    let at = position;
-    return (pass) => run(pass, at++ < farPosition ? first : last, workgroups);
+    return (step) => position + step < farPosition ? first : last;
   }
 
   async #ready(kernel: Kernel, resources: readonly GPUBuffer[]): Promise<Ready> {
