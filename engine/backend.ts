@@ -121,6 +121,14 @@ export interface Executable {
    * @throws {DeviceError} as {@link Executable.execute}.
    */
   decode?(request: DecodeRequest): Promise<DecodeResult>;
+  /**
+   * Draws a token from each row of logits, which the host has changed, with the draws of {@link Executable.decode}.
+   *
+   * @param rows Of `vocabSize` logits each, at most as many as a batch has outputs.
+   * @returns Token ids, or {@link noToken}.
+   * @throws {DeviceError} as {@link Executable.execute}.
+   */
+  draw?(rows: readonly Float32Array[], sampling: readonly RowSampling[]): Promise<Uint32Array>;
   /** How it goes about its work and why not in a faster way, for people; changes when it has to go another way. */
   readonly remark?: string;
   /** Copies `rows x cols` values of an activation buffer as the last step left them; for tests and for hidden states. */

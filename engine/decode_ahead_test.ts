@@ -2,7 +2,7 @@ import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { checkInvariants } from "../tests/check_invariants.ts";
 import { alone, collect, endless, greedy, prompts, setUp, untilStep, vocabSize } from "../tests/fake_engine.ts";
 import { loadHost } from "../wasm/host.ts";
-import { DeviceError } from "./backend.ts";
+import { DeviceError, noToken } from "./backend.ts";
 import { DecodeBudget } from "./decode_budget.ts";
 import { Scheduler } from "./scheduler.ts";
 import { Sequence } from "./sequence.ts";
@@ -95,6 +95,42 @@ Deno.test("tokens that must not end the answer yet are the device's business", a
   for (const { tokenIds } of made) assert(tokenIds.length >= 9 && tokenIds.slice(0, 9).every((id) => !ends.has(id)));
   assert(executable.mostSteps > 1 && executable.drawn >= made.flatMap(({ tokenIds }) => tokenIds).length);
   assertIdle();
+});
+
+Deno.test("where any token may follow, the device draws from logits that the host has changed, if it can", async () => {
+  const { sampler } = await loadHost(),
+    logitsProcessors = [(tokens: readonly number[], logits: Float32Array) => {
+      if (tokens.length === 6) logits.fill(tokens[0] === 3 ? NaN : -Infinity, 1);
+      if (tokens.length === 7 && tokens[0] === 4) throw new Error("not with me");
+    }];
+  const params = [
+    { temperature: 1 },
+    { temperature: 1, topP: 0.8, logitBias: { 2: 3 } },
+    { temperature: 1 },
+    { temperature: 1 },
+    { temperature: 1, topK: 3 },
+    {},
+  ];
+  const answers = async (canDraw: boolean) => {
+    const { core, executable, assertIdle } = setUp({}, { sampler });
+    let drawn = 0;
+    executable.maxDecodeSteps = 8;
+    if (canDraw) {
+      executable.draw = (rows, sampling) => {
+        drawn += rows.length;
+        return Promise.resolve(Uint32Array.from(rows, (row, i) => row.some(Number.isNaN) ? noToken : sampler.sample(row, [sampling[i]])[0].tokenId));
+      };
+    }
+    const outputs = await Promise.allSettled(params.map((params, seed) => {
+      const samplingParams = greedy({ ...params, seed, maxTokens: 9, ignoreEos: true });
+      return core.add({ promptTokenIds: [1 + seed, 2], logitsProcessors, samplingParams }).result();
+    }));
+    assertIdle();
+    return { drawn, answers: outputs.map((output) => output.status === "fulfilled" ? output.value.outputs[0].tokenIds : output.reason.message.slice(0, 12)) };
+  };
+  const here = await answers(false), there = await answers(true);
+  assertEquals([here.drawn, there.drawn], [0, 9 + 9 + 5 + 5]);
+  assertEquals(there.answers, here.answers);
 });
 
 Deno.test("a token that cannot be biased is told as ever", async () => {

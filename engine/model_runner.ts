@@ -64,10 +64,10 @@ export class ModelRunner {
       blocksPerSequence: step.blocksPerSequence,
       outputRows: step.outputRows,
     };
-    if (!this.#draws) return [this.#sample(completions, await this.#executable.execute(batch))];
+    if (!this.#draws) return [await this.#sample(completions, await this.#executable.execute(batch))];
     const sampling = completions.map((completion) => this.#isForDevice(completion) ? this.#rowSampling(completion) : undefined), steps = 1 + step.ahead;
     const { tokens, logits } = await this.#executable.decode!({ batch, sampling, steps, rope: rope.subarray(split) });
-    const sampled = this.#sample(completions.filter((_, i) => sampling[i] === undefined), logits).values();
+    const sampled = (await this.#sample(completions.filter((_, i) => sampling[i] === undefined), logits)).values();
     return Array.from({ length: steps }, (_, at) => {
       return sampling.map((row, i) => row === undefined ? sampled.next().value! : drawn(tokens[at * outputs + i]));
     });
@@ -109,18 +109,33 @@ export class ModelRunner {
    *
    * @param logits `[completions, vocabSize]`; changed.
    */
-  #sample(completions: readonly Completion[], logits: Float32Array): Sampled[] {
-    return completions.map((completion, i) => {
+  async #sample(completions: readonly Completion[], logits: Float32Array): Promise<Sampled[]> {
+    const results: Sampled[] = [], wide: number[] = [];
+    const rowOf = (i: number) => logits.subarray(i * this.#vocabSize, (i + 1) * this.#vocabSize);
+    completions.forEach((completion, i) => {
       try {
-        return this.#sampleRow(completion, logits.subarray(i * this.#vocabSize, (i + 1) * this.#vocabSize));
+        const raw = this.#process(completion, rowOf(i));
+        if (this.#isWide(completion)) wide.push(i);
+        else results[i] = this.#sampleRow(completion, rowOf(i), raw);
       } catch (error) {
-        return asError(error);
+        results[i] = asError(error);
       }
     });
+    if (wide.length > 0) {
+      const tokens = await this.#executable.draw!(wide.map(rowOf), wide.map((i) => samplerRow(completions[i])));
+      wide.forEach((i, at) => results[i] = drawn(tokens[at]));
+    }
+    return results;
   }
 
-  #sampleRow(completion: Completion, logits: Float32Array): SampledToken {
-    const raw = this.#process(completion, logits), { logprobs } = completion.params;
+  /** Whether any token may be drawn: all must be weighed, and bringing them to a device that does it is faster than doing it here. */
+  #isWide({ params: { temperature, topK, minP, logprobs } }: Completion): boolean {
+    return this.#executable.draw !== undefined && temperature > 0 && topK === 0 && minP === 0 && logprobs === undefined;
+  }
+
+  /** @param raw The logits before they were changed, where somebody wants them. */
+  #sampleRow(completion: Completion, logits: Float32Array, raw: Float32Array | null): SampledToken {
+    const { logprobs } = completion.params;
     // Log probabilities are those of the unprocessed distribution: where that one is gone, they come from the copy.
     const [token] = this.#sampler.sample(logits, [{ ...samplerRow(completion), logprobs: raw ? undefined : logprobs }]);
     if (raw === null || logprobs === undefined) return token;

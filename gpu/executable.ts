@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { CompileOptions, DecodeRequest, DecodeResult, Executable } from "../engine/backend.ts";
+import type { CompileOptions, DecodeRequest, DecodeResult, Executable, RowSampling } from "../engine/backend.ts";
 import type { Batch } from "../engine/batch.ts";
 import type { Buffer, Program } from "../engine/program.ts";
 import { mostSteps } from "./batch_inputs.ts";
@@ -27,6 +27,7 @@ export class GpuExecutable implements Executable {
   readonly #memory: ProgramMemory;
   readonly #recorder: StepRecorder;
   readonly #walk: PersistentDecode | string;
+  readonly #batched: BatchedDecode;
   readonly #paths: DecodePaths;
 
   private constructor(gpu: Gpu, program: Program, options: CompileOptions, memory: ProgramMemory) {
@@ -36,7 +37,8 @@ export class GpuExecutable implements Executable {
     this.#memory = memory;
     this.#recorder = new StepRecorder(gpu, this.#calls, program, options, memory);
     this.#walk = PersistentDecode.create(gpu, this.#calls, program, options, memory);
-    this.#paths = new DecodePaths(new BatchedDecode(gpu, this.#calls, program, options, memory, this.#recorder), this.#walk);
+    this.#batched = new BatchedDecode(gpu, this.#calls, program, options, memory, this.#recorder);
+    this.#paths = new DecodePaths(this.#batched, this.#walk);
   }
 
   /**
@@ -95,6 +97,10 @@ export class GpuExecutable implements Executable {
       }
       return this.#paths.decode(request);
     });
+  }
+
+  draw(rows: readonly Float32Array[], sampling: readonly RowSampling[]): Promise<Uint32Array> {
+    return this.#calls.guard(() => this.#batched.draw(rows, sampling));
   }
 
   /** Runs steps `first` up to but not including `end`, so that a test can look at what each of them wrote. */

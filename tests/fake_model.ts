@@ -45,6 +45,8 @@ export class FakeExecutable implements Executable {
   failsAt = Infinity;
   /** Tokens of one {@link FakeExecutable.decode}; 0: it cannot. */
   maxDecodeSteps = 0;
+  /** Set to let it draw from logits that were changed. */
+  draw?: Executable["draw"];
   /** Tokens drawn in {@link FakeExecutable.decode}. */
   drawn = 0;
   /** Most steps of one. */

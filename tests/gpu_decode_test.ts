@@ -231,6 +231,18 @@ gpuTest("gpu decode: a request that makes no sense is refused", async () => {
   executable.close();
 });
 
+gpuTest("gpu decode: tokens drawn from logits of the host are those of the host's sampler, in any number of rows", async () => {
+  const { executable, config: { vocabSize } } = await setUp({ vocabSize: 3001 }, { blockSize: 4, cacheType: "f32" }), next = random(4);
+  const sampling = [0.7, 1, 0, 1.3].map((temperature, i) => ({ temperature, topK: 0, topP: i % 2 ? 0.9 : 1, minP: 0, seed: BigInt(i), position: 3 * i }));
+  for (const count of [4, 1, 3]) {
+    const logits = Float32Array.from({ length: count * vocabSize }, () => 8 * (next() + next() + next() - 1.5)), rows = sampling.slice(0, count);
+    const views = rows.map((_, i) => logits.subarray(i * vocabSize, (i + 1) * vocabSize)), want = sampler.sample(logits, rows).map(({ tokenId }) => tokenId);
+    if (count === 3) [views[1], want[1]] = [new Float32Array(vocabSize).fill(-Infinity), noToken];
+    assertEquals(Array.from(await executable.draw(views, rows)), want);
+  }
+  executable.close();
+});
+
 gpuTest("gpu decode: the next step is recorded while the device is at work on this one; what the device refuses of it, when it is needed", async () => {
   const model = await setUp({}, { blockSize: 4, cacheType: "f32" }), { executable, config, blockSize } = model, { device } = executable.gpu, { queue } = device;
   const sequences = sequencesOf(config, [5, 2], 4, model), last = ({ tokens }: TestSequence) => tokens.length - 1, events: string[] = [];

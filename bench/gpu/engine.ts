@@ -41,6 +41,7 @@ function limited(most: number, seen: number[]): Executable {
       if (request.batch.tokens.length === request.batch.contextLengths.length) seen.push(request.steps);
       return executable.decode!(request);
     },
+    draw: executable.draw?.bind(executable),
     read: (buffer, rows) => executable.read(buffer, rows),
     writeRows: (tensor, row, bytes) => executable.writeRows(tensor, row, bytes),
     finishWeights: () => executable.finishWeights(),
