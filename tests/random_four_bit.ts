@@ -11,7 +11,7 @@ const nf4 = [-1, -0.6961928009986877, -0.5250730514526367, -0.39491748809814453,
 const fp4 = [0, 0.0625 / 12, 8 / 12, 1, 4 / 12, 6 / 12, 2 / 12, 3 / 12, 0, -0.0625 / 12, -8 / 12, -1, -4 / 12, -6 / 12, -2 / 12, -3 / 12];
 
 /** Rounds to bf16, ties to even. */
-function bf16round(value: number): number {
+export function bf16round(value: number): number {
   const bits = new Uint32Array(Float32Array.of(value).buffer);
   bits[0] = (bits[0] + 0x7fff + (bits[0] >>> 16 & 1)) & 0xffff0000;
   return new Float32Array(bits.buffer)[0];
