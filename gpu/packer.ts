@@ -21,7 +21,7 @@ export interface StagedRows {
 }
 
 /** Most bytes that are staged at once. */
-const mostStagedBytes = 2 ** 26;
+const mostStagedBytes = 2 ** 25;
 /** Most of them that are packed in one submit. */
 const together = 64;
 /** Uniforms begin at a multiple of this, staged rows at one of the other. */
@@ -96,10 +96,10 @@ export class Packer {
   }
 
   #makeRoom(): void {
+    // Blocks while it is called, until what was submitted before is done: that bounds the memory of uploads in flight. The promise settles later.
+    this.#device.queue.onSubmittedWorkDone().catch(() => {});
     this.#pack();
     this.#filledBytes = 0;
-    // Blocks while it is called, which bounds the memory that uploads in flight take; the promise settles some milliseconds later.
-    this.#device.queue.onSubmittedWorkDone().catch(() => {});
   }
 
   #pack(): void {

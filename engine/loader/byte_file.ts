@@ -23,7 +23,7 @@ export interface ByteFile {
 /** Places of a local file that are read at once: one reader copies a few GB/s out of the page cache, a GPU takes ten times as much. */
 const readers = 8;
 /** What one of them reads at a time: the next read waits for the event loop. */
-const pieceBytes = 2 ** 21;
+const pieceBytes = 2 ** 22;
 
 /** Opens a file of the local disk. */
 export async function openLocalFile(path: string): Promise<ByteFile> {

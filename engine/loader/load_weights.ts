@@ -34,9 +34,9 @@ export interface LoadOptions {
 }
 
 /** Most bytes of rows that are read, checked or converted at a time. */
-const maxChunkBytes = 4 * 2 ** 20;
-/** Memory for what is read ahead while something else is used: so little that it is still in the caches when its turn comes. */
-const aheadBytes = 16 * 2 ** 20;
+const maxChunkBytes = 16 * 2 ** 20;
+/** Memory for what is read ahead while something else is used: so little that much of it is still in the caches when its turn comes. */
+const aheadBytes = 32 * 2 ** 20;
 /** The event loop gets its turn this often, so that progress shows and an abort arrives. */
 const maxBusyMs = 20;
 
