@@ -23,6 +23,11 @@ interface FuzzRequest extends EngineRequest {
   readonly cancelAfter?: number;
 }
 
+/** A logits processor: another token is likelier after each text. */
+function tilt(tokenIds: readonly number[], logits: Float32Array): void {
+  logits[7 * tokenIds.length % logits.length] += 2;
+}
+
 function drawRequests(dice: Dice, { config, options }: ModelCase, maxTokens: number): FuzzRequest[] {
   const { vocabSize } = config, token = () => dice.int(0, vocabSize - 1), most = Math.min(options.maxContext, maxTokens);
   const common = Array.from({ length: most }, token), some = <T>(value: T, otherwise: T) => dice.chance(0.3) ? value : otherwise;
@@ -54,6 +59,7 @@ function drawRequests(dice: Dice, { config, options }: ModelCase, maxTokens: num
       samplingParams,
       priority: some(dice.int(-2, 2), 0),
       eosTokenIds: some([token()], [2]),
+      logitsProcessors: some([tilt], []),
       turns: some(dice.int(0, 30), 0),
       cancelAfter: dice.chance(0.1) ? dice.int(0, 8) : undefined,
     };
@@ -97,6 +103,7 @@ async function answersOf(
         })).slice();
         computed += fresh;
       }
+      for (const process of request.logitsProcessors!) process(tokens, logits);
       if (outputTokenIds.length < params.minTokens) { for (const id of stops) logits[id] = -Infinity; }
       const { repetitionPenalty, frequencyPenalty, presencePenalty, logitBias } = params;
       if (params.hasPenalties) sampler.penalize(logits, { repetitionPenalty, frequencyPenalty, presencePenalty, promptTokenIds, outputTokenIds, logitBias });
