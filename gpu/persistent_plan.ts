@@ -4,12 +4,18 @@
  * @module
  */
 import type { CompileOptions } from "../engine/backend.ts";
+import { type FourBitCode, isFourBit } from "../engine/formats.ts";
 import { activations, type Buffer, type Cache, type Program, type Step, type Weight } from "../engine/program.ts";
+import type { Range } from "./arena.ts";
 import type { Gpu } from "./device.ts";
 import type { Memory } from "./lower.ts";
 import { type Kind, type Source, stampedSource } from "./persistent_source.ts";
 import type { Kernel } from "./pipelines.ts";
 import { type GpuFormat, layouts, type PlacedPart } from "./weights.ts";
+
+const fourBit = (code: FourBitCode, type: "bf16" | "f16") => (
+  { activations: "wide", parts: [`code_${code}`, `persistent_rounded_${type}`, "persistent_code", "persistent_ahead_1", "persistent_four_bit"] } as const
+);
 
 /** Weight formats with a part of their own: what activations they meet, and their kernel parts. */
 export const walkFormats: Partial<Record<GpuFormat, { readonly activations: "int8" | "wide"; readonly parts: readonly string[] }>> = {
@@ -21,6 +27,10 @@ export const walkFormats: Partial<Record<GpuFormat, { readonly activations: "int
   q6_k: { activations: "int8", parts: ["persistent_ahead_2", "persistent_q6_k"] },
   f16: { activations: "wide", parts: ["persistent_ahead_1", "persistent_f16"] },
   bf16: { activations: "wide", parts: ["persistent_ahead_1", "persistent_bf16"] },
+  nf4_bf16: fourBit("nf4", "bf16"),
+  nf4_f16: fourBit("nf4", "f16"),
+  fp4_bf16: fourBit("fp4", "bf16"),
+  fp4_f16: fourBit("fp4", "f16"),
 };
 
 /** Steps of a layer in the order in which the model emits them. */
@@ -103,6 +113,8 @@ export function planWalk(gpu: Gpu, program: Program, options: CompileOptions, me
   const meets = walkFormats[table.format]!.activations;
   if (all.some(({ format }) => walkFormats[format]!.activations !== meets)) return "some of its matrices are quantized and some are not";
   if (meets === "int8" && options.activations !== "int8") return "activations are to be float32";
+  const packed = new Set(all.map(({ format }) => format).filter(isFourBit)); // each brings a table and a rounding of its own
+  if (packed.size > 1) return `it has weights of ${[...packed].join(" and ")}`;
   const room = Math.floor((memory.workgroup.bytes - mostSlots * inputBytes[meets] - 256) / roundBytes);
   if (rounds > room) return `its widths need ${rounds} rounds, the walk has room for ${room}`;
   if (all.some(({ chunks }) => chunks.length !== 1)) return "a matrix spans several bindings";
@@ -110,7 +122,11 @@ export function planWalk(gpu: Gpu, program: Program, options: CompileOptions, me
 
   const dataOf = ({ chunks }: PlacedPart) => chunks[0].data(), wordsAt = ({ chunks }: PlacedPart) => chunks[0].scales().offset / 4;
   const weights = [...new Set(all.map((matrix) => dataOf(matrix).buffer))];
-  const sourceOf = (matrix: PlacedPart): Source => ({ binding: weights.indexOf(dataOf(matrix).buffer), parts: walkFormats[matrix.format]!.parts });
+  const sourceOf = (matrix: PlacedPart): Source => ({
+    binding: weights.indexOf(dataOf(matrix).buffer),
+    format: matrix.format,
+    parts: walkFormats[matrix.format]!.parts,
+  });
   const cacheOf = (l: number) => memory.cache(layers[l][1].binds[1] as Cache), caches = [...new Set(layers.map((_, l) => cacheOf(l).buffer))];
   const vector = (step: Step, bind: number) => memory.weights.vector(step.binds[bind] as Weight).offset / 4;
   const kinds = new Map<string, Kind>(), layerInfo: number[] = [];
@@ -144,6 +160,7 @@ export function planWalk(gpu: Gpu, program: Program, options: CompileOptions, me
     parts: [
       "persistent",
       `persistent_${meets}`,
+      ...(packed.size === 0 ? ["persistent_code_none"] : []),
       ...new Set(all.flatMap(({ format }) => walkFormats[format]!.parts)),
       "persistent_pairs",
       `persistent_cache_${options.cacheType}`,
@@ -194,7 +211,7 @@ export function planWalk(gpu: Gpu, program: Program, options: CompileOptions, me
 
 /** Whether the rows of `b` go on where those of `a` end. */
 function follows(a: PlacedPart, b: PlacedPart): boolean {
-  const { units, scaleBytes } = layouts[a.format], [from, to] = [a.chunks[0], b.chunks[0]], blocks = a.rows * a.blocks;
-  return a.format === b.format && from.data().buffer === to.data().buffer && to.data().offset - from.data().offset === blocks * units * 16 &&
-    (scaleBytes === 0 || to.scales().offset - from.scales().offset === blocks / 2 * scaleBytes);
+  const [from, to] = [a.chunks[0], b.chunks[0]], adjoins = (x: Range, y: Range) => x.buffer === y.buffer && x.offset + x.size === y.offset;
+  return a.format === b.format && a.rows % 32 === 0 && adjoins(from.data(), to.data()) &&
+    (layouts[a.format].scaleBytes === 0 || adjoins(from.scales(), to.scales()));
 }

@@ -9,6 +9,8 @@
 export interface Source {
   /** Which of the weight bindings. */
   readonly binding: number;
+  /** Its name. */
+  readonly format: string;
   /** Kernel parts of the format. */
   readonly parts: readonly string[];
 }
@@ -61,8 +63,8 @@ export function stampedSource(kinds: readonly Kind[], table: Source, head: Sourc
   };
 }
 
-function nameOf({ binding, parts }: Source): string {
-  return `w${binding}_${parts.at(-1)!.replace(/^persistent_/, "")}`;
+function nameOf({ binding, format }: Source): string {
+  return `w${binding}_${format}`;
 }
 
 /** Gives names another ending: `{ W: "x" }` makes `name_x` out of `name_W`. */

@@ -6,6 +6,7 @@
  */
 import { assert, assertEquals } from "@std/assert";
 import type { CompileOptions } from "../engine/backend.ts";
+import { isFourBit } from "../engine/formats.ts";
 import type { Weight } from "../engine/program.ts";
 import { smolLM3 } from "../engine/smollm3.ts";
 import { type Gpu, requestGpu } from "../gpu/device.ts";
@@ -61,7 +62,9 @@ override table_groups: u32;
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) index: u32) {
   lane = index;
   for (var i = lane; i < arrayLength(&x); i += 32u) { staged[i] = x[i]; }
+  thread = index;
   bring_scales();
+  stage_code();
   workgroupBarrier();
   let g = group.x;
   let dots = table_groups * 32u * hidden;
@@ -105,7 +108,7 @@ for (const [format, { activations, parts }] of Object.entries(walkFormats)) {
     const own = [filled(x.units), filled(x.scales), buffer(count * 4)], unused = Array.from({ length: 8 }, () => buffer(64));
     const kernel = {
       name: "walk formats",
-      parts: ["persistent", `persistent_${activations}`, ...parts, "persistent_pairs"],
+      parts: ["persistent", `persistent_${activations}`, ...(isFourBit(format as GpuFormat) ? [] : ["persistent_code_none"]), ...parts, "persistent_pairs"],
       access: "wrwwwrrrwrrrrw",
       transform: (files: ReadonlyMap<string, string>) =>
         [...files.values(), main, bringScales[activations]].join("\n").replaceAll("weights_W", "weights_0").replace(/\b(\w+)_W\b/g, "$1_t"),

@@ -65,6 +65,8 @@ const fitting: Record<string, Case> = {
   "f16": { format: () => "f16" },
   "q4_0, fewer workgroups than groups of rows": { format: () => "q4_0", workgroups: 20 },
   "q5_k": { format: () => "q5_k" },
+  "nf4 with a table in bf16": { format: (tensor) => tensor.includes("embed") ? "bf16" : "nf4_bf16" },
+  "fp4 with a table in f16": { format: (tensor) => tensor.includes("embed") ? "f16" : "fp4_f16" },
   "q4_0 with a table in q6_k": { format: (tensor) => tensor.includes("embed") ? "q6_k" : "q4_0" },
   "q4_k with a table, v and down in q6_k, a bf16 cache": { format: (tensor) => isMore(tensor) ? "q6_k" : "q4_k", cacheType: "bf16" },
 };
@@ -98,6 +100,9 @@ for (const [workgroups, format] of ([[20, "q8_0"], [58, "bf16"], [114, "q4_0"]] 
 const refused: Record<string, Case> = {
   "it has no part for f32": { format: () => "f32" },
   "some of its matrices are quantized and some are not": { format: (tensor) => tensor.includes("embed") ? "bf16" : "q8_0" },
+  "it has weights of nf4_bf16 and fp4_bf16": {
+    format: (tensor) => tensor.includes("embed") ? "bf16" : tensor.includes("down") ? "fp4_bf16" : "nf4_bf16",
+  },
   "activations are to be float32": { format: () => "q8_0", options: { activations: "float32" } },
   "workgroups have 256 threads, not 512": { format: () => "q8_0", limits: { maxComputeInvocationsPerWorkgroup: 256 } },
   "the KV cache is f32": { format: () => "q8_0", cacheType: "f32" },

@@ -6,7 +6,7 @@
 import type { CompileOptions } from "../../engine/backend.ts";
 import type { Batch } from "../../engine/batch.ts";
 import type { SmolLM3Config } from "../../engine/config.ts";
-import { type Format, rowBytes, storageTypes } from "../../engine/formats.ts";
+import { type Format, isFourBit, rowBytes, storageTypes } from "../../engine/formats.ts";
 import type { Program, Weight } from "../../engine/program.ts";
 import { RopeTable } from "../../engine/rope.ts";
 import type { Gpu } from "../../gpu/device.ts";
@@ -30,15 +30,23 @@ export function fullShape(layers = 36, vocabSize = 128256): SmolLM3Config {
   });
 }
 
+/** Of a matrix of a model in `format`: bitsandbytes leaves the embedding table as it is. */
+export function formatOf({ name }: Weight, format: Format): Format {
+  if (name !== "embed" || !isFourBit(format)) return format;
+  return format.endsWith("_bf16") ? "bf16" : format.endsWith("_f16") ? "f16" : "f32";
+}
+
 /** Matrices in `format`, vectors in f32. */
 export function formatsOf(program: Program, format: Format): Map<string, Format> {
-  return new Map(program.weights.flatMap(({ parts, rows }) => parts.map(({ tensor }): [string, Format] => [tensor, rows === 1 ? "f32" : format])));
+  return new Map(
+    program.weights.flatMap((weight) => weight.parts.map(({ tensor }): [string, Format] => [tensor, weight.rows === 1 ? "f32" : formatOf(weight, format)])),
+  );
 }
 
 /**
  * Writes random weights: one random stretch of rows, used again and again at other offsets.
  *
- * @param sizeOf About the largest value of a matrix.
+ * @param sizeOf About the largest value of a matrix; at least 0.5 in K formats, whose scales would be too small for f16.
  * @returns Bytes of the matrices.
  */
 export function writeRandom(
@@ -56,8 +64,9 @@ export function writeRandom(
       }
       continue;
     }
-    const { cols } = weight, stride = rowBytes(format, cols), size = sizeOf(weight), key = `${cols} ${size}`;
-    const pool = pools.get(key) ?? balanced(format, randomWeight(format, 300, cols, next, size).bytes);
+    const { cols } = weight, kind = formatOf(weight, format), stride = rowBytes(kind, cols);
+    const size = kind.endsWith("_k") ? Math.max(0.5, sizeOf(weight)) : sizeOf(weight), key = `${kind} ${cols} ${size}`;
+    const pool = pools.get(key) ?? balanced(kind, randomWeight(kind, 300, cols, next, size).bytes);
     pools.set(key, pool);
     for (const part of weight.parts) {
       for (let row = 0; row < part.rows; row += 256) {

@@ -15,7 +15,7 @@ import { DeviceCalls } from "../../gpu/device_calls.ts";
 import { shaders } from "../../gpu/generated/shaders.gen.ts";
 import { ProgramMemory } from "../../gpu/memory.ts";
 import { PersistentDecode } from "../../gpu/persistent_decode.ts";
-import { Batches, formatsOf, fullShape, writeRandom } from "./model.ts";
+import { Batches, formatOf, formatsOf, fullShape, writeRandom } from "./model.ts";
 
 const { values: args } = parseArgs({
   options: {
@@ -107,7 +107,7 @@ for (const format of args.format.split(",") as Format[]) {
     "o": matrix(hiddenSize, heads * headDim),
     "gate, up": matrix(2 * intermediateSize, hiddenSize),
     "down": matrix(hiddenSize, intermediateSize),
-    "head": matrix(vocabSize, hiddenSize, 1),
+    "head": vocabSize * rowBytes(formatOf(program.weights[0], format), hiddenSize),
   };
   bytes["attention"] = bytes["keys and values"];
   bytes["everything"] = Object.keys(leftOut).reduce((sum, part) => sum + bytes[part], 0);

@@ -105,6 +105,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   lane = index & 31u;
   slice = index >> 5u;
   if (state.stuck != 0u) { return; } // a token before this one waited in vain
+  stage_code();
   begin();
   var info = layer_info[0];
   for (var l = 0u; l <= last_layer; l++) {

@@ -1,0 +1,2 @@
+// No weights are looked up.
+fn stage_code() {}
