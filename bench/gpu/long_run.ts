@@ -1,8 +1,8 @@
 /**
  * A long answer in one go on the full SmolLM3-3B shape with random weights: whether memory of host and device grows, whether the tokens are those
- * of one step at a time (and for a start those of one dispatch a step with the host's sampler), tokens a second.
+ * of one step at a time (and for a start those drawn from logits that come to the host), tokens a second.
  *
- * `deno run -A --v8-flags=--expose-gc bench/gpu/long_run.ts [--tokens 10000] [--sampling greedy,drawn] [--format q4_0] [--dispatched 300] [--layers 36] [--vocab 128256]`
+ * `deno run -A --v8-flags=--expose-gc bench/gpu/long_run.ts [--tokens 10000] [--sampling greedy,drawn] [--format q4_0] [--host 300] [--layers 36] [--vocab 128256]`
  *
  * @module
  */
@@ -23,7 +23,7 @@ const { values: args } = parseArgs({
     format: { type: "string", default: "q4_0" },
     layers: { type: "string", default: "36" },
     vocab: { type: "string", default: "128256" },
-    dispatched: { type: "string", default: "300" },
+    host: { type: "string", default: "300" },
   },
 });
 const kinds: Record<string, SamplingOptions> = { greedy: { temperature: 0 }, drawn: { temperature: 0.8, topP: 0.95, seed: 11n } };
@@ -69,7 +69,7 @@ await executable.finishWeights();
 const { sampler } = await loadHost(), ownSteps = executable.maxDecodeSteps ?? 0;
 console.log(`${format}, ${config.numHiddenLayers} layers, at most ${ownSteps} steps a call; loaded: ${memory()}`);
 
-/** Generates, with at most so many steps in a call of the device; 0: the host draws. */
+/** Generates, with at most so many steps in a call of the device; 0: its logits come to the host. */
 async function generate(steps: number, count: number, sampling: SamplingOptions): Promise<number[]> {
   Object.defineProperty(executable, "maxDecodeSteps", { value: steps, configurable: true });
   const scheduler = { ...schedulerOptions, enablePrefixCaching: false };
@@ -83,7 +83,7 @@ async function generate(steps: number, count: number, sampling: SamplingOptions)
     if (ids.length === tokenIds.length || Math.floor(4 * ids.length / count) > quarter) samples.push(`  after ${ids.length} tokens: ${memory()}`);
   }
   const rate = (ids.length - 1) / (performance.now() - firstMs) * 1000;
-  console.log(`${steps === 0 ? "one dispatch a step" : `${steps} steps a call`}: ${rate.toFixed(1)} tokens/s, ${new Set(ids).size} different tokens`);
+  console.log(`${steps === 0 ? "logits on the host" : `${steps} steps a call`}: ${rate.toFixed(1)} tokens/s, ${new Set(ids).size} different tokens`);
   for (const sample of samples) console.log(sample);
   core.close();
   return ids;
@@ -98,7 +98,7 @@ for (const kind of args.sampling.split(",")) {
   console.log(`\n${kind}`);
   const ahead = await generate(ownSteps, tokens, kinds[kind]), single = await generate(1, tokens, kinds[kind]);
   compare("several steps a call", single, ahead);
-  compare("several steps a call", await generate(0, Number(args.dispatched), kinds[kind]), ahead);
+  compare("several steps a call", await generate(0, Number(args.host), kinds[kind]), ahead);
 }
 executable.close();
 console.log(`\nclosed: ${memory()}`);
