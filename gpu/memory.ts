@@ -68,7 +68,8 @@ export class ProgramMemory implements Memory {
     this.#buffers = program.buffers.map((buffer) => this.#storage(buffer.name, rowsOf(buffer.rows, options) * buffer.cols * 4));
     this.scratch = new Scratch(device, program, options);
     this.sampler = new TokenSampler(this.#gpu, program.logits.cols, options.maxOutputs, mostSteps, this.buffer(program.logits));
-    this.readback = new Readback(device, Math.min(firstReadbackBytes, readbackBytes(program, options)));
+    const most = readbackBytes(program, options);
+    this.readback = new Readback(device, Math.min(firstReadbackBytes, most), most);
     this.#caches.allocate(device, "kv");
     this.weights.allocate(device, pipelines);
     const errors = await Promise.all([device.popErrorScope(), device.popErrorScope()]), error = errors.find((found) => found !== null);

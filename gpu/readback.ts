@@ -7,14 +7,19 @@
 /** A staging buffer that is read again and again. */
 export class Readback {
   readonly #device: GPUDevice;
+  readonly #usualBytes: number;
   #buffer: GPUBuffer;
   /** Whether `mapAsync` is known to block, and the buffer has been mapped: then nobody need await it. Undefined before the first mapping. */
   #isBlocking: boolean | undefined;
   #isMapped = false;
 
-  /** The first read takes some milliseconds more where it is not primed. */
-  constructor(device: GPUDevice, bytes: number) {
-    [this.#device, this.#buffer] = [device, createBuffer(device, bytes)];
+  /**
+   * The first read takes some milliseconds more where it is not primed.
+   *
+   * @param usualBytes As many as it grows to in few steps; further where more is read.
+   */
+  constructor(device: GPUDevice, bytes: number, usualBytes = bytes) {
+    [this.#device, this.#usualBytes, this.#buffer] = [device, usualBytes, createBuffer(device, bytes)];
   }
 
   /** A primed one. */
@@ -34,9 +39,10 @@ export class Readback {
   /** Makes room for a read of so many bytes, before anything of it is recorded; memory that both sides reach takes long to get. Ends what was read before. */
   reserve(bytes: number): void {
     if (bytes <= this.#buffer.size) return;
+    const larger = Math.max(bytes, Math.min(2 * this.#buffer.size, this.#usualBytes));
     this.#unmap();
     this.#buffer.destroy();
-    [this.#buffer, this.#isBlocking] = [createBuffer(this.#device, bytes), undefined];
+    [this.#buffer, this.#isBlocking] = [createBuffer(this.#device, larger), undefined];
   }
 
   /** Records the copy of `bytes` of `source` into this buffer. */

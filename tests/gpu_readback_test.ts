@@ -8,7 +8,7 @@ gpuTest("gpu: a readback grows with what is read", async () => {
   const { device } = await requestGpu(), words = Uint32Array.from({ length: 300_000 }, (_, i) => i * 2_654_435_761);
   const source = device.createBuffer({ size: words.byteLength, usage: GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST });
   device.queue.writeBuffer(source, 0, words);
-  for (const readback of [new Readback(device, 64), await Readback.create(device, 64)]) {
+  for (const readback of [new Readback(device, 64), new Readback(device, 64, 900_000), await Readback.create(device, 64)]) {
     for (const [first, count] of [[3, 7], [0, 16], [100, 20_000], [5, 3], [0, words.length], [7, 250_000]]) {
       readback.reserve(count * 4);
       const encoder = device.createCommandEncoder(), half = Math.floor(count / 2);
