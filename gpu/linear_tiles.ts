@@ -23,6 +23,8 @@ export interface Tile {
   readonly workgroupBytes: number;
   /** Workgroups of a multiprocessor that take no longer together than one alone, because each mostly waits for memory. */
   readonly together: number;
+  /** Workgroups that a multiprocessor has room for; all there are where that was not seen to matter. */
+  readonly resident?: number;
   /** What a workgroup costs beside its steps, what adding planes costs, and for how many results of a plane it costs a step more. */
   readonly beginning: number;
   readonly sum: number;
@@ -49,7 +51,6 @@ const int8Rows = (groupRows: number, groups: number) => ({
 });
 const floatRows = (groups: number) => ({ rows: 8 * groups, constants: { row_groups: groups, threads: 128 * groups }, workgroupBytes: groups * 4608 });
 const int8Lanes = { name: "_32", parts: ["tile_result", "gated_none"], columns: 64, stepCols: 256, together: 1, beginning: 1.5, sum: 3, planeResults: 500_000 };
-const wide = { name: "", together: 1, rows: 128, columns: 128, above: someRows, upTo: Infinity, constants: {}, workgroupBytes: 40_960 };
 const floatLanes = { name: "_16", parts: ["tile_result"], columns: 128, stepCols: 128, beginning: 1, sum: 3, planeResults: 250_000 };
 
 /** Tiles of int8 and of float activations, by rows of the batch. */
@@ -58,7 +59,11 @@ const tiles: Readonly<Record<"int8" | "float", readonly Tile[]>> = {
     { ...int8Lanes, together: 2, ...int8Rows(8, 1), above: fewRows.int8, upTo: 8 },
     { ...int8Lanes, ...int8Rows(16, 1), above: 8, upTo: 16 },
     { ...int8Lanes, ...int8Rows(16, 2), above: 16, upTo: someRows },
-    { ...wide, parts: ["int8_block", "tile_result", "tile_column", "tile_store"], stepCols: 64, beginning: 4.6, sum: 1.8, planeResults: 1_000_000 },
+    {
+      ...{ name: "", rows: 128, columns: 128, constants: {}, stepCols: 64, workgroupBytes: 40_960, above: someRows, upTo: Infinity },
+      parts: ["int8_block", "tile_result", "tile_column", "tile_store"],
+      ...{ together: 1, beginning: 4.6, sum: 1.8, planeResults: 1_000_000 },
+    },
   ],
   float: [
     { ...floatLanes, together: 2, ...floatRows(1), above: fewRows.float, upTo: 8 },
@@ -78,7 +83,11 @@ const tiles: Readonly<Record<"int8" | "float", readonly Tile[]>> = {
       sum: 12,
       planeResults: 160_000,
     },
-    { ...wide, parts: ["tile_result", "tile_column", "tile_store"], stepCols: 16, beginning: 7.7, sum: 3.7, planeResults: 500_000 },
+    {
+      ...{ name: "", rows: 64, columns: 128, constants: {}, stepCols: 16, workgroupBytes: 12_288, above: someRows, upTo: Infinity },
+      parts: ["tile_result", "tile_column"],
+      ...{ together: 1.75, resident: 3, beginning: 4, sum: 7, planeResults: 250_000 },
+    },
   ],
 };
 
@@ -110,9 +119,11 @@ export function cut(memory: Memory, kind: "int8" | "float", outputs: number, inn
 
 /** Into how many parts K is cut: the number that makes the multiprocessor with most work end first, weighed against the planes that have to be added. */
 function splitsOf({ multiprocessors, scratch }: Memory, tile: Tile, workgroups: number, steps: number, results: number): number {
-  const cost = (splits: number) =>
-    Math.max(tile.together, Math.ceil(workgroups * splits / multiprocessors)) * (Math.ceil(steps / splits) + tile.beginning) +
-    (splits > 1 ? tile.sum + splits * results / tile.planeResults : 0);
+  const { together, resident = Infinity } = tile;
+  const cost = (splits: number) => {
+    const most = Math.ceil(workgroups * splits / multiprocessors), rest = most % resident, turns = most - rest + (rest > 0 ? Math.max(together, rest) : 0);
+    return turns * (Math.ceil(steps / splits) + tile.beginning) + (splits > 1 ? tile.sum + splits * results / tile.planeResults : 0);
+  };
   let best = 1;
   for (let splits = 2; splits <= Math.min(mostSplits, steps) && splits * results * 4 <= scratch.planes.size; splits++) {
     if (cost(splits) < cost(best)) best = splits;

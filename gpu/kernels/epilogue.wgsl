@@ -23,14 +23,20 @@ fn activate(x: f32) -> f32 {
   }
 }
 
+fn place_of(row: u32, o: u32) -> u32 { return row * matrix.stride + matrix.first + o; }
+// What is there where the result of output `o` for one row goes, if results are added to that.
+fn residual_of(row: u32, o: u32) -> f32 {
+  if (matrix.adds == 0u) { return 0.0; }
+  return out[place_of(row, o)];
+}
 // Result of output `o` for one row.
-fn store(row: u32, o: u32, sum: f32) {
-  let column = matrix.first + o;
-  let at = row * matrix.stride + column;
+fn store(row: u32, o: u32, sum: f32) { store_onto(row, o, sum, residual_of(row, o)); }
+fn store_onto(row: u32, o: u32, sum: f32, residual: f32) {
+  let at = place_of(row, o);
   var value = sum;
-  if (has_bias) { value += bias[matrix.bias_first + bias_index(column)]; }
+  if (has_bias) { value += bias[matrix.bias_first + bias_index(matrix.first + o)]; }
   if (on_gate) { value *= activate(out[at]); }
-  if (matrix.adds > 0u) { value += out[at]; }
+  if (matrix.adds > 0u) { value += residual; }
   out[at] = value;
 }
 

@@ -1,8 +1,8 @@
-// linear for many rows of f32 activations: tiles of 128 rows x 128 outputs over K in steps of 16, f32 FMA; weights are widened on their way to workgroup memory.
-// A thread makes 8 x 8 results: rows ty + 16 i, outputs tx + 16 j; a subgroup of 32 covers 8 outputs x 4 rows. Two buffers of workgroup memory, so one barrier
-// a step; the next step's loads are issued before this step is computed. Workgroup memory is nested [buffer][i][ty or tx][unit], so that only buffer, ty and tx
-// are dynamic indices; a fifth unit keeps neighbouring rows on different banks. tile_*.wgsl defines load_eight: 8 weights of a row. K may be split over z.
-// Twin: wasm/model/src/linear.
+// linear for many rows of f32 activations: tiles of 64 rows x 128 outputs over K in steps of 16, f32 FMA; weights are widened on their way to workgroup memory.
+// A thread makes 8 x 8 results. Workgroup memory holds four rows or outputs of one K in a unit, [K / 4][K % 4][unit]: a thread needs no more of them at a time than
+// it multiplies at once, so that three workgroups share a multiprocessor, and compute while others wait at their barriers. A subgroup of 32 covers 8 units of outputs
+// x 4 of rows, in lanes such that neighbours, or neighbours but one, read the same unit. The next step's loads are issued before this step is computed.
+// tile_*.wgsl defines load_eight: 8 weights of a row. K may be split over z. Twin: wasm/model/src/linear.
 @group(0) @binding(0) var<uniform> batch: Batch;
 @group(0) @binding(2) var<storage, read> weights: array<vec4<u32>>;
 @group(0) @binding(3) var<storage, read> scales: array<u32>;
@@ -10,69 +10,104 @@
 @group(0) @binding(5) var<storage, read> bias: array<f32>;
 @group(0) @binding(6) var<storage, read_write> out: array<f32>;
 
-alias Tile = array<array<array<vec4<f32>, 5>, 16>, 8>;
-var<workgroup> tile_x: array<Tile, 2>;
-var<workgroup> tile_w: array<Tile, 2>;
+const tile_columns = 128u;
+const row_step = 1u;
+const half_step = 32u;
+// Lanes that store together meet 32 banks: row / 4 is exchanged with K / 4, and the unit of outputs holds output_of(unit) and those 8, 64 and 72 further.
+var<workgroup> tile_x: array<array<array<vec4<f32>, 16>, 4>, 4>;
+var<workgroup> tile_w: array<array<array<vec4<f32>, 32>, 4>, 4>;
 
-struct Rows { a: vec4<f32>, b: vec4<f32>, c: vec4<f32>, d: vec4<f32>, e: vec4<f32>, f: vec4<f32>, g: vec4<f32>, h: vec4<f32> }
 struct Sums { c0: Eight, c1: Eight, c2: Eight, c3: Eight, c4: Eight, c5: Eight, c6: Eight, c7: Eight }
 
-// Adds to 8 results of one output what 4 values of K bring.
-fn four_of(c: Eight, r: Rows, w: vec4<f32>) -> Eight {
-  var low = fma(vec4<f32>(r.a.x, r.b.x, r.c.x, r.d.x), vec4<f32>(w.x), c.low);
-  var high = fma(vec4<f32>(r.e.x, r.f.x, r.g.x, r.h.x), vec4<f32>(w.x), c.high);
-  low = fma(vec4<f32>(r.a.y, r.b.y, r.c.y, r.d.y), vec4<f32>(w.y), low);
-  high = fma(vec4<f32>(r.e.y, r.f.y, r.g.y, r.h.y), vec4<f32>(w.y), high);
-  low = fma(vec4<f32>(r.a.z, r.b.z, r.c.z, r.d.z), vec4<f32>(w.z), low);
-  high = fma(vec4<f32>(r.e.z, r.f.z, r.g.z, r.h.z), vec4<f32>(w.z), high);
-  low = fma(vec4<f32>(r.a.w, r.b.w, r.c.w, r.d.w), vec4<f32>(w.w), low);
-  high = fma(vec4<f32>(r.e.w, r.f.w, r.g.w, r.h.w), vec4<f32>(w.w), high);
-  return Eight(low, high);
+fn output_of(unit: u32) -> u32 { return (unit & 7u) | ((unit >> 3u) << 4u); }
+fn leave_x(row: u32, c: u32, v: vec4<f32>) {
+  let unit = (row >> 2u) ^ (c << 1u);
+  tile_x[c][0][unit][row & 3u] = v.x;
+  tile_x[c][1][unit][row & 3u] = v.y;
+  tile_x[c][2][unit][row & 3u] = v.z;
+  tile_x[c][3][unit][row & 3u] = v.w;
 }
-fn unit_of(s: Sums, at: u32, ty: u32, tx: u32, u: u32) -> Sums {
-  let r = Rows(tile_x[at][0][ty][u], tile_x[at][1][ty][u], tile_x[at][2][ty][u], tile_x[at][3][ty][u], tile_x[at][4][ty][u], tile_x[at][5][ty][u],
-    tile_x[at][6][ty][u], tile_x[at][7][ty][u]);
-  return Sums(four_of(s.c0, r, tile_w[at][0][tx][u]), four_of(s.c1, r, tile_w[at][1][tx][u]), four_of(s.c2, r, tile_w[at][2][tx][u]),
-    four_of(s.c3, r, tile_w[at][3][tx][u]), four_of(s.c4, r, tile_w[at][4][tx][u]), four_of(s.c5, r, tile_w[at][5][tx][u]),
-    four_of(s.c6, r, tile_w[at][6][tx][u]), four_of(s.c7, r, tile_w[at][7][tx][u]));
+fn leave_w(output: u32, c: u32, v: vec4<f32>) {
+  let unit = (output & 7u) | (((output >> 4u) & 3u) << 3u);
+  let i = ((output >> 3u) & 1u) | ((output >> 6u) << 1u);
+  tile_w[c][0][unit][i] = v.x;
+  tile_w[c][1][unit][i] = v.y;
+  tile_w[c][2][unit][i] = v.z;
+  tile_w[c][3][unit][i] = v.w;
 }
+// Adds to 8 results of one output what one value of K brings.
+fn sum_of(sum: Eight, x: Eight, w: f32) -> Eight { return Eight(fma(x.low, vec4<f32>(w), sum.low), fma(x.high, vec4<f32>(w), sum.high)); }
+fn k_of(s: Sums, c: u32, k: u32, ty: u32, tx: u32) -> Sums {
+  let r = Eight(tile_x[c][k][ty ^ (c << 1u)], tile_x[c][k][(ty + 8u) ^ (c << 1u)]);
+  let v = tile_w[c][k][tx];
+  let w = tile_w[c][k][tx + 16u];
+  return Sums(sum_of(s.c0, r, v.x), sum_of(s.c1, r, v.y), sum_of(s.c2, r, v.z), sum_of(s.c3, r, v.w), sum_of(s.c4, r, w.x), sum_of(s.c5, r, w.y),
+    sum_of(s.c6, r, w.z), sum_of(s.c7, r, w.w));
+}
+fn unit_of(s: Sums, c: u32, ty: u32, tx: u32) -> Sums { return k_of(k_of(k_of(k_of(s, c, 0u, ty, tx), c, 1u, ty, tx), c, 2u, ty, tx), c, 3u, ty, tx); }
 
-@compute @workgroup_size(256)
+@compute @workgroup_size(128)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
   // Tiles of rows are x, the fastest: workgroups that run together share the weights, which are read from memory once.
-  let row0 = group.x * 128u;
-  let tx = (thread & 7u) | (((thread >> 5u) & 1u) << 3u);
-  let ty = ((thread >> 3u) & 3u) | ((thread >> 6u) << 2u);
+  let row0 = group.x * 64u;
+  let tx = (thread & 1u) | ((thread >> 1u) & 6u) | (((thread >> 5u) & 1u) << 3u);
+  let ty = ((thread >> 1u) & 1u) | ((thread >> 3u) & 2u) | ((thread >> 6u) << 2u);
   let steps = matrix.inner >> 4u;
   let per = (steps + groups.z - 1u) / groups.z;
   let begin = min(group.z * per, steps);
   let end = min(begin + per, steps);
   plane = group.z;
-  // What this thread brings: 8 values of row lr and of output lr.
-  let lr = thread >> 1u;
-  let lc = thread & 1u;
-  let at_x = min(row0 + lr, row_count() - 1u) * (matrix.inner >> 2u) + 2u * lc;
-  let row_w = tile_row(group.y, lr);
+  // What this thread brings: 4 values of rows lr and lr + 32, 16 values of an output; 16 lanes have neighbouring outputs.
+  let lr = thread >> 2u;
+  let lc = thread & 3u;
+  let last = row_count() - 1u;
+  let at_x = min(row0 + lr, last) * (matrix.inner >> 2u) + lc;
+  let at_y = min(row0 + lr + 32u, last) * (matrix.inner >> 2u) + lc;
+  let output = (thread & 15u) | ((thread >> 5u) << 4u) | ((thread & 16u) << 2u);
+  let row_w = tile_row(group.y, output);
   let at = min(begin, steps - 1u);
   var x0 = x[at_x + 4u * at];
-  var x1 = x[at_x + 4u * at + 1u];
-  var w = load_eight(row_w, 2u * at + lc);
+  var x1 = x[at_y + 4u * at];
+  var w0 = load_eight(row_w, 2u * at);
+  var w1 = load_eight(row_w, 2u * at + 1u);
   var s: Sums;
   for (var t = begin; t < end; t++) {
-    let to = t & 1u;
-    tile_x[to][lr >> 4u][lr & 15u][2u * lc] = x0;
-    tile_x[to][lr >> 4u][lr & 15u][2u * lc + 1u] = x1;
-    tile_w[to][lr >> 4u][lr & 15u][2u * lc] = w.low;
-    tile_w[to][lr >> 4u][lr & 15u][2u * lc + 1u] = w.high;
+    workgroupBarrier();
+    leave_x(lr, lc, x0);
+    leave_x(lr + 32u, lc, x1);
+    leave_w(output, 0u, w0.low);
+    leave_w(output, 1u, w0.high);
+    leave_w(output, 2u, w1.low);
+    leave_w(output, 3u, w1.high);
     workgroupBarrier();
     let next = min(t + 1u, steps - 1u);
     x0 = x[at_x + 4u * next];
-    x1 = x[at_x + 4u * next + 1u];
-    w = load_eight(row_w, 2u * next + lc);
-    s = unit_of(s, to, ty, tx, 0u);
-    s = unit_of(s, to, ty, tx, 1u);
-    s = unit_of(s, to, ty, tx, 2u);
-    s = unit_of(s, to, ty, tx, 3u);
+    x1 = x[at_y + 4u * next];
+    w0 = load_eight(row_w, 2u * next);
+    w1 = load_eight(row_w, 2u * next + 1u);
+    s = unit_of(s, 0u, ty, tx);
+    s = unit_of(s, 1u, ty, tx);
+    s = unit_of(s, 2u, ty, tx);
+    s = unit_of(s, 3u, ty, tx);
   }
-  store_tile(row0 + ty, group.y, tx, s);
+  store_tile(row0 + 4u * ty, group.y, output_of(tx), s);
+}
+
+// Gate and up are 64 apart.
+fn store_tile(row: u32, y: u32, c: u32, s: Sums) {
+  if (matrix.gated == 0u) {
+    store_column(row, y, c, s.c0);
+    store_column(row, y, c + 8u, s.c1);
+    store_column(row, y, c + 64u, s.c2);
+    store_column(row, y, c + 72u, s.c3);
+    store_column(row, y, c + 32u, s.c4);
+    store_column(row, y, c + 40u, s.c5);
+    store_column(row, y, c + 96u, s.c6);
+    store_column(row, y, c + 104u, s.c7);
+  } else {
+    store_pair(row, y, c, s.c0, s.c2);
+    store_pair(row, y, c + 8u, s.c1, s.c3);
+    store_pair(row, y, c + 32u, s.c4, s.c6);
+    store_pair(row, y, c + 40u, s.c5, s.c7);
+  }
 }

@@ -1,6 +1,6 @@
-// linear for some tens of rows of f32 activations: tiles of 32 rows x 128 outputs over K in steps of 16, f32 FMA. As linear_float.wgsl, but a thread makes 8 x 4
-// results (rows ty + 4 i, outputs tx + 32 j), workgroup memory is nested [unit][j][tx] and has one buffer, so that several workgroups share a multiprocessor.
-// K is split over z so that there are enough of them. Twin: wasm/model/src/linear.
+// linear for some tens of rows of f32 activations: tiles of 32 rows x 128 outputs over K in steps of 16, f32 FMA. A thread makes 8 x 4 results (rows ty + 4 i,
+// outputs tx + 32 j); a subgroup of 32 covers 8 outputs x 4 rows, in lanes such that neighbours, or neighbours but one, read the same unit. Workgroup memory is nested
+// [unit][j][tx] and has one buffer, so that several workgroups share a multiprocessor. K is split over z so that there are enough of them. Twin: wasm/model/src/linear.
 @group(0) @binding(0) var<uniform> batch: Batch;
 @group(0) @binding(2) var<storage, read> weights: array<vec4<u32>>;
 @group(0) @binding(3) var<storage, read> scales: array<u32>;
@@ -34,8 +34,8 @@ fn unit_of(s: Sums, ty: u32, tx: u32, u: u32) -> Sums {
 @compute @workgroup_size(128)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
   let row0 = group.x * 32u;
-  let tx = (thread & 7u) | ((thread >> 5u) << 3u);
-  let ty = (thread >> 3u) & 3u;
+  let tx = (thread & 1u) | ((thread >> 1u) & 6u) | ((thread >> 5u) << 3u);
+  let ty = ((thread >> 1u) & 1u) | ((thread >> 3u) & 2u);
   let steps = matrix.inner >> 4u;
   let per = (steps + groups.z - 1u) / groups.z;
   let begin = min(group.z * per, steps);

@@ -1,5 +1,8 @@
 // linear for many rows of int8 activations and quantized weights: tiles of 128 rows x 128 outputs over K in steps of 64, packed dot products.
-// Built like linear_float.wgsl. A row's fifth unit holds what the two blocks of the step are multiplied with.
+// A thread makes 8 x 8 results: rows ty + 16 i, outputs tx + 16 j; a subgroup of 32 covers 8 outputs x 4 rows, in lanes such that neighbours, or neighbours but one,
+// read the same unit. Two buffers of workgroup memory, so one barrier a step; the next step's loads are issued before this step is computed. Workgroup memory is
+// nested [buffer][i][ty or tx][unit], so that only buffer, ty and tx are dynamic indices; a fifth unit keeps neighbouring rows on different banks, and holds what
+// the two blocks of the step are multiplied with. K may be split over z.
 // The format's part (int8_*.wgsl) defines Weights, load_weights, signed_low and signed_high (the signed bytes of a block), load_scales and scales_of; sums are made in int8_block.wgsl.
 // Twin: wasm/model/src/linear.
 @group(0) @binding(0) var<uniform> batch: Batch;
@@ -51,8 +54,8 @@ fn step_of(s: Sums, at: u32, ty: u32, tx: u32, b: u32) -> Sums {
 @compute @workgroup_size(256)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
   let row0 = group.x * 128u;
-  let tx = (thread & 7u) | (((thread >> 5u) & 1u) << 3u);
-  let ty = ((thread >> 3u) & 3u) | ((thread >> 6u) << 2u);
+  let tx = (thread & 1u) | ((thread >> 1u) & 6u) | (((thread >> 5u) & 1u) << 3u);
+  let ty = ((thread >> 1u) & 1u) | ((thread >> 3u) & 2u) | ((thread >> 6u) << 2u);
   let steps = matrix.inner >> 6u;
   let per = (steps + groups.z - 1u) / groups.z;
   let begin = min(group.z * per, steps);

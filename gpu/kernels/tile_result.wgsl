@@ -11,8 +11,10 @@ fn tile_row(y: u32, c: u32) -> u32 {
 fn finish(row: u32, y: u32, c: u32, value: f32) {
   let o = tile_columns * y + c;
   if (row >= row_count() || o >= matrix.rows) { return; }
-  if (matrix.splits > 1u) { out[(plane * row_count() + row) * matrix.rows + o] = value; } else { store(row, o, value); }
+  if (matrix.splits > 1u) { leave_sum(row, o, value); } else { store(row, o, value); }
 }
+// Its part in this workgroup's plane of sums.
+fn leave_sum(row: u32, o: u32, value: f32) { out[(plane * row_count() + row) * matrix.rows + o] = value; }
 // Results of tile y's column c of gate and of up for one row.
 fn finish_gated(row: u32, y: u32, c: u32, gate: f32, up: f32) -> f32 {
   let o = tile_columns / 2u * y + c;

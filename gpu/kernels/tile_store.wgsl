@@ -1,6 +1,7 @@
 // What a thread of a tile of 128 rows holds: rows 16 apart, outputs 16 apart; with gate and up the second half of the outputs are up's.
 const tile_columns = 128u;
 const row_step = 16u;
+const half_step = 64u;
 fn store_tile(row: u32, y: u32, tx: u32, s: Sums) {
   if (matrix.gated == 0u) {
     store_column(row, y, tx, s.c0);
