@@ -174,7 +174,7 @@ function checkRanges(options: GivenOptions & { doSample: boolean; numReturnSeque
   }
   within("repetitionPenalty", (value) => value > 0, "above 0");
   within("encoderRepetitionPenalty", (value) => value > 0, "above 0");
-  within("maxTime", (value) => value > 0, "above 0");
+  within("maxTime", (value) => value >= 0, "at least 0");
   if (!doSample) return;
   if (options.temperature !== undefined && options.temperature <= 0) {
     throw new RangeError(`Generation option temperature must be above 0 to sample, got ${options.temperature}: for greedy decoding set doSample to false`);

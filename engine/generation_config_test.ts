@@ -58,6 +58,8 @@ Deno.test("mistakes name the option and the fix", () => {
     [{ maxNewTokens: -1 }, RangeError, "maxNewTokens must be a whole number from 0 up, got -1"],
     [{ temperature: NaN }, TypeError, "temperature must be a number, got NaN"],
     [{ sequenceBias: [[1, 2]] }, TypeError, "sequenceBias must be"],
+    [{ badWordsIds: [[1], []] }, TypeError, "badWordsIds must be a list of lists of token ids, none of them empty"],
+    [{ maxTime: -1 }, RangeError, "maxTime must be at least 0, got -1"],
     [{ doSample: true, temperature: 0 }, RangeError, "for greedy decoding set doSample to false"],
     [{ doSample: true, topP: 1.5 }, RangeError, "topP must be between 0 and 1"],
     [{ forcedEosTokenId: [4, 5], suppressTokens: [5, 4] }, RangeError, "forcedEosTokenId forces what suppressTokens suppresses (4, 5)"],
@@ -70,5 +72,5 @@ Deno.test("mistakes name the option and the fix", () => {
     [{ useCache: false }, TypeError, "not supported yet"],
   ];
   for (const [options, errorClass, message] of cases) assertThrows(() => resolve(options), errorClass as typeof Error, message);
-  assertEquals(resolve({ doSample: false, temperature: 0, numBeams: 1, useCache: true }).doSample, false);
+  assertEquals(resolve({ doSample: false, temperature: 0, numBeams: 1, useCache: true, maxTime: 0 }).doSample, false);
 });

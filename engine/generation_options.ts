@@ -172,7 +172,8 @@ const [number, boolean, object, string, count]: [string, Check][] = [
 ];
 const ids: [string, Check] = ["a list of token ids", isIds];
 const idOrIds: [string, Check] = ["a token id or a list of them", either(isCount, isIds)];
-const words: [string, Check] = ["a list of lists of token ids", isListOf(isIds)];
+const isSequence: Check = (value) => isIds(value) && (value as unknown[]).length > 0;
+const words: [string, Check] = ["a list of lists of token ids, none of them empty", isListOf(isSequence)];
 
 /** What each option must be. */
 const kinds: Record<GenerationKey, [string, Check]> = {
@@ -198,7 +199,7 @@ const kinds: Record<GenerationKey, [string, Check]> = {
   noRepeatNgramSize: count,
   encoderNoRepeatNgramSize: count,
   badWordsIds: words,
-  sequenceBias: ["a list of [token ids, bias]", isListOf((pair) => Array.isArray(pair) && pair.length === 2 && isIds(pair[0]) && isNumber(pair[1]))],
+  sequenceBias: ["a list of [token ids, bias]", isListOf((pair) => Array.isArray(pair) && pair.length === 2 && isSequence(pair[0]) && isNumber(pair[1]))],
   suppressTokens: ids,
   beginSuppressTokens: ids,
   forcedBosTokenId: count,
