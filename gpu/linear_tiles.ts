@@ -60,9 +60,9 @@ const tiles: Readonly<Record<"int8" | "float", readonly Tile[]>> = {
     { ...int8Lanes, ...int8Rows(16, 1), above: 8, upTo: 16 },
     { ...int8Lanes, ...int8Rows(16, 2), above: 16, upTo: someRows },
     {
-      ...{ name: "", rows: 128, columns: 128, constants: {}, stepCols: 64, workgroupBytes: 40_960, above: someRows, upTo: Infinity },
-      parts: ["int8_block", "tile_result", "tile_column", "tile_store"],
-      ...{ together: 1, beginning: 4.6, sum: 1.8, planeResults: 1_000_000 },
+      ...{ name: "", rows: 64, columns: 128, constants: {}, stepCols: 64, workgroupBytes: 15_360, above: someRows, upTo: Infinity },
+      parts: ["int8_block", "tile_result", "tile_four", "linear_int8_store"],
+      ...{ together: 1.4, resident: 3, beginning: 2.5, sum: 3.7, planeResults: 480_000 },
     },
   ],
   float: [
@@ -70,7 +70,7 @@ const tiles: Readonly<Record<"int8" | "float", readonly Tile[]>> = {
     { ...floatLanes, together: 1.5, ...floatRows(2), above: 8, upTo: 16 },
     {
       name: "_32",
-      parts: ["tile_result", "tile_column", "tile32_store"],
+      parts: ["tile_result", "tile_four", "tile_column", "tile32_store"],
       constants: {},
       rows: 32,
       columns: 128,
@@ -85,7 +85,7 @@ const tiles: Readonly<Record<"int8" | "float", readonly Tile[]>> = {
     },
     {
       ...{ name: "", rows: 64, columns: 128, constants: {}, stepCols: 16, workgroupBytes: 12_288, above: someRows, upTo: Infinity },
-      parts: ["tile_result", "tile_column"],
+      parts: ["tile_result", "tile_four", "tile_column"],
       ...{ together: 1.75, resident: 3, beginning: 4, sum: 7, planeResults: 250_000 },
     },
   ],
