@@ -38,7 +38,7 @@ export function chooseCompileOptions(config: SmolLM3Config, program: Program, fo
     blockSize,
     blocks: size.blocks,
     cacheType,
-    activations: activations === "auto" ? isQuantized ? "int8" : "float32" : activations,
+    activations: activations === "auto" && isQuantized ? "int8" : activations,
     formats,
     // More than that wait for each other.
     threads: Math.min(options.threads ?? Infinity, navigator.hardwareConcurrency),

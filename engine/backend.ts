@@ -28,8 +28,11 @@ export interface CompileOptions {
   /** Blocks in the KV cache. */
   readonly blocks: number;
   readonly cacheType: CacheType;
-  /** `float32`: exact arithmetic on dequantized weights. `int8`: quantized weights meet int8 activations (per row and block of 32). */
-  readonly activations: "float32" | "int8";
+  /**
+   * `float32`: exact arithmetic on dequantized weights. `int8`: quantized weights meet int8 activations (per row and block of 32). `auto`: no weight need
+   * meet int8, but a device may round activations to 16 bits where weights have no more.
+   */
+  readonly activations: "auto" | "float32" | "int8";
   /** Format of each checkpoint tensor that the program's weights name. */
   readonly formats: ReadonlyMap<string, Format>;
   /** Threads to use, at least 1; a backend without threads ignores it. */

@@ -112,7 +112,8 @@ export function planWalk(gpu: Gpu, program: Program, options: CompileOptions, me
   if (strange) return `it has no part for ${strange.format}`;
   const meets = walkFormats[table.format]!.activations;
   if (all.some(({ format }) => walkFormats[format]!.activations !== meets)) return "some of its matrices are quantized and some are not";
-  if (meets === "int8" && options.activations !== "int8") return "activations are to be float32";
+  if (options.activations === "float32") return "activations are to be float32";
+  if (meets === "int8" && options.activations !== "int8") return "quantized weights are to meet exact activations";
   const packed = new Set(all.map(({ format }) => format).filter(isFourBit)); // each brings a table and a rounding of its own
   if (packed.size > 1) return `it has weights of ${[...packed].join(" and ")}`;
   const room = Math.floor((memory.workgroup.bytes - mostSlots * inputBytes[meets] - 256) / roundBytes);

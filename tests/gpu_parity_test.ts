@@ -81,7 +81,7 @@ const argmax = (logits: Float32Array) => logits.reduce((best, value, i) => value
 const cases: [Format, CompileOptions["activations"], heads: number, kvHeads: number, window: number][] = [
   ["q4_0", "int8", 4, 2, 0],
   ["q8_0", "int8", 8, 1, 0],
-  ["bf16", "float32", 2, 2, 16],
+  ["bf16", "auto", 2, 2, 16],
 ];
 for (const [format, activations, heads, kvHeads, window] of cases) {
   gpuTest(`gpu: tokens of a 36-layer model in ${format} with ${heads} heads of ${kvHeads}, drawn one by one and eight at a time`, async () => {

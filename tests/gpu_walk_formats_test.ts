@@ -87,7 +87,7 @@ for (const [format, { activations, parts }] of Object.entries(walkFormats)) {
     const { device, pipelines } = gpu!, made = randomWeights(program, () => format as GpuFormat), groups = vocab / 32;
     const options: CompileOptions = {
       ...{ maxRows: 16, maxOutputs: 1, maxSequences: 1, maxContext: 32, blockSize: 16, blocks: 2, cacheType: "f16" },
-      ...{ activations: "float32", formats: made.formats, threads: 1 },
+      ...{ activations: "auto", formats: made.formats, threads: 1 },
     };
     const memory = new ProgramMemory(gpu!, program, options);
     await memory.allocate();

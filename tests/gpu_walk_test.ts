@@ -103,7 +103,8 @@ const refused: Record<string, Case> = {
   "it has weights of nf4_bf16 and fp4_bf16": {
     format: (tensor) => tensor.includes("embed") ? "bf16" : tensor.includes("down") ? "fp4_bf16" : "nf4_bf16",
   },
-  "activations are to be float32": { format: () => "q8_0", options: { activations: "float32" } },
+  "activations are to be float32": { format: () => "bf16", options: { activations: "float32" } },
+  "quantized weights are to meet exact activations": { format: () => "q8_0", options: { activations: "auto" } },
   "workgroups have 256 threads, not 512": { format: () => "q8_0", limits: { maxComputeInvocationsPerWorkgroup: 256 } },
   "the KV cache is f32": { format: () => "q8_0", cacheType: "f32" },
   "the block size 24 is no power of two": { format: () => "q8_0", options: { blockSize: 24 } },

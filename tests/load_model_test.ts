@@ -17,13 +17,13 @@ Deno.test("options decide formats, activations and the KV cache", async () => {
     return { cacheType, activations, table: formats.get("model.embed_tokens.weight"), blockSize, maxContext, maxSequences };
   };
   const sizes = { blockSize: 16, maxContext: 2048, maxSequences: 16 };
-  assertEquals(await of({}), { cacheType: "f16", activations: "float32", table: "bf16", ...sizes });
-  assertEquals(await of({ dtype: "float32" }), { cacheType: "f32", activations: "float32", table: "bf16", ...sizes });
-  assertEquals(await of({ dtype: "float16", cacheType: "bf16" }), { cacheType: "bf16", activations: "float32", table: "f16", ...sizes });
+  assertEquals(await of({}), { cacheType: "f16", activations: "auto", table: "bf16", ...sizes });
+  assertEquals(await of({ dtype: "float32" }), { cacheType: "f32", activations: "auto", table: "bf16", ...sizes });
+  assertEquals(await of({ dtype: "float16", cacheType: "bf16" }), { cacheType: "bf16", activations: "auto", table: "f16", ...sizes });
   assertEquals(await of({ quantization: "q8_0" }), { cacheType: "f16", activations: "int8", table: "q8_0", ...sizes });
   assertEquals((await of({ quantization: "q4_0", activations: "float32" })).activations, "float32");
   assertEquals(await of({ maxModelLen: 100, blockSize: 4, maxNumSeqs: 3 }), {
-    ...{ cacheType: "f16", activations: "float32", table: "bf16" },
+    ...{ cacheType: "f16", activations: "auto", table: "bf16" },
     ...{ blockSize: 4, maxContext: 100, maxSequences: 3 },
   });
   assertEquals((await of({ maxNumBatchedTokens: 4 })).maxSequences, 4);

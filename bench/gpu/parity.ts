@@ -3,7 +3,7 @@
  * chunks, then one token. Each step is compared twice: with its input as it comes, where errors add up from layer to layer, and with the GPU's
  * input given to both, which shows the error of that step alone. Then tokens of the persistent walk against the CPU's logits.
  *
- * `deno run -A bench/gpu/parity.ts [--format q4_0,bf16] [--activations float32,int8] [--layers 36] [--narrow] [--tokens 16]`
+ * `deno run -A bench/gpu/parity.ts [--format q4_0,bf16] [--activations float32,auto,int8] [--layers 36] [--narrow] [--tokens 16]`
  *
  * @module
  */
@@ -23,7 +23,7 @@ import { Batches, formatsOf, fullShape, writeRandom } from "./model.ts";
 const { values: args } = parseArgs({
   options: {
     format: { type: "string", default: "q4_0,bf16" },
-    activations: { type: "string", default: "float32,int8" },
+    activations: { type: "string", default: "float32,auto,int8" },
     cache: { type: "string", default: "f16" },
     layers: { type: "string", default: "36" },
     narrow: { type: "boolean", default: false },
@@ -132,7 +132,7 @@ async function compareTokens(gpu: GpuExecutable, cpu: Executable): Promise<strin
 const sizeOf = ({ name, cols }: Weight) => name === "embed" ? 2 : 1 / Math.sqrt(cols);
 
 /** Both backends on one format. */
-async function comparePrograms(format: Format, activations: "float32" | "int8"): Promise<void> {
+async function comparePrograms(format: Format, activations: CompileOptions["activations"]): Promise<void> {
   const gpu = await requestGpu(), blocks = blockTable.length, startMs = performance.now();
   const options: CompileOptions = {
     ...{ maxRows: Math.max(chunk, 16), maxOutputs: 16, maxSequences: 1, maxContext: blocks * blockSize, blockSize, blocks },
@@ -163,8 +163,8 @@ async function comparePrograms(format: Format, activations: "float32" | "int8"):
 }
 
 for (const format of args.format.split(",") as Format[]) {
-  for (const activations of args.activations.split(",") as ("float32" | "int8")[]) {
-    if (activations === "int8" && !format.startsWith("q")) continue;
+  for (const activations of args.activations.split(",") as CompileOptions["activations"][]) {
+    if (activations === (format.startsWith("q") ? "auto" : "int8")) continue; // what the public API never asks for
     await comparePrograms(format, activations);
   }
 }
