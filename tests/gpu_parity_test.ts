@@ -114,7 +114,7 @@ for (const [format, activations, heads, kvHeads, window] of cases) {
 
     let token = argmax(first);
     const start = token, drawn: number[] = [];
-    for (let past = prompt.length; drawn.length < 24; past++) {
+    for (let past = prompt.length; drawn.length < 16; past++) {
       const batch = batchOf([token], past);
       const { tokens: [id] } = await gpu.decode({ batch, sampling: [greedy], steps: 1, rope: new Float32Array() });
       const logits = await gpu.read("logits", 1);
