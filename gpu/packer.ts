@@ -62,7 +62,8 @@ export class Packer {
 
   /** Stages rows of a part, which are packed together with those that follow. Their bytes are copied. */
   add(part: PlacedPart, firstRow: number, bytes: Uint8Array): void {
-    const stride = rowBytes(part.format, part.cols), most = Math.floor(this.#stagedBytes / stride / rowAlignment) * rowAlignment * stride;
+    const stride = rowBytes(part.format, part.cols);
+    const most = Math.max(1, Math.floor(this.#stagedBytes / stride / rowAlignment)) * rowAlignment * stride; // a part of fewer rows than that fits whole
     for (let at = 0; at < bytes.length; at += most) this.#stage(part, firstRow + at / stride, stride, writable(bytes.subarray(at, at + most)));
   }
 

@@ -57,6 +57,11 @@ const cases: Case[] = [
   },
   { name: "36 layers", config: { numHiddenLayers: 36, hiddenSize: 32, intermediateSize: 48, headDim: 8 } },
   { name: "widths that divide nothing", config: { hiddenSize: 50, intermediateSize: 37, headDim: 6, vocabSize: 131 } },
+  { name: "a matrix of few long rows", config: { hiddenSize: 4, intermediateSize: 400, numAttentionHeads: 1, numKeyValueHeads: 1, headDim: 4, vocabSize: 9 } },
+  {
+    name: "few rows in all",
+    config: { numHiddenLayers: 1, hiddenSize: 4, intermediateSize: 2, numAttentionHeads: 1, numKeyValueHeads: 1, headDim: 4, vocabSize: 9 },
+  },
 ];
 
 const backend = hasAdapter ? await createGpuBackend() : undefined;
