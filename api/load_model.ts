@@ -33,8 +33,10 @@ export interface LoadOptions {
   readonly dtype?: "auto" | "float32" | "bfloat16" | "float16";
   /** Quantize while loading: all matrices as llama.cpp does (q8_0, q4_0), or linears as bitsandbytes does (nf4, fp4, or in detail). */
   readonly quantization?: QuantizationOption;
-  /** `float32`: exact arithmetic on dequantized weights. `auto`: `int8` where weights are quantized; where they have 16 bits or fewer a device may round
-   * activations to 16 bits. */
+  /**
+   * `float32`: exact arithmetic on dequantized weights. `auto`: `int8` where weights are quantized; where they have 16 bits or fewer a device may round
+   * activations to 16 bits.
+   */
   readonly activations?: "auto" | "float32" | "int8";
   /** Threads of the device wasm. Default, and at most: as many as the machine has. */
   readonly threads?: number;

@@ -137,7 +137,7 @@ try {
     for (const [name, value] of Object.entries({ ...all, uploadMs, allowedMs })) console.log(`  ${name.padEnd(24)} ${value.toFixed(1)}`);
     const times = (ms: number) => (ms / (all.readMs + uploadMs)).toFixed(2);
     console.log(
-      `  load is ${times(all.loadMs)} times reading and uploading, without opening the device ${times(all.loadMs - all.openMs)}, again ${
+      `  load is ${times(all.loadMs)} times reading and uploading, without opening the device ${times(all.loadMs - all.deviceMs)}, again ${
         times(all.loadAgainMs)
       }`,
     );
